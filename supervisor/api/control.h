@@ -1,0 +1,82 @@
+// Control: what the HTTP routes may ask of the running supervisor. Implemented by supervisor/app;
+// faked in tests.
+//
+// All calls are made on the loop and return at once. Every text that is returned as "JSON" is a
+// complete JSON value ready to be sent. Names are unit keys, display names, instances' base names,
+// GROUP:* or globs (docs/config).
+#pragma once
+
+#include "units/result.h"
+#include "units/snapshot.h"
+#include "units/time.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace keepwell {
+
+enum class Verb { Start, Stop, Restart, Reload, Signal, Check, Pause, Resume, Reset };
+std::string_view to_string(Verb) noexcept;
+
+struct Peer { // who asks, for the audit line: "uid 1000 (pid 4711)"
+    std::int64_t uid = -1;
+    std::int64_t pid = -1;
+};
+
+struct ActionRequest {
+    Verb verb = Verb::Start;
+    std::vector<std::string> names;
+    int signal = 0;                    // Signal
+    std::optional<Duration> pause_for; // Pause; nullopt = until resumed
+    std::string check_id;              // Check: one check only
+    Peer peer;
+};
+
+// One line of progress or result of an action for one unit.
+struct ActionUnit {
+    std::string key;
+    std::string status;  // pending | working | ok | failed
+    std::string message; // "running, pid 4711, healthy after 1.2 s"; "pid 812 (nginx) could not be
+                         // killed: state D"
+};
+struct ActionView {
+    std::string id;
+    bool finished = false;
+    bool ok = false;
+    std::vector<ActionUnit> units;
+};
+
+enum class NotFound { UnknownService, UnknownCheck, UnknownAction };
+
+class Control {
+  public:
+    virtual ~Control() = default;
+
+    // Documents.
+    virtual std::string status_json() = 0; // the whole of status.json
+    virtual std::optional<UnitSnapshot> unit(const std::string& name) = 0;
+    virtual std::vector<UnitSnapshot> units() = 0;
+    virtual Result<std::vector<std::string>>
+    resolve(const std::vector<std::string>& names) = 0; // to keys
+    virtual Result<std::string>
+    why_json(const std::string& name) = 0; // {"service","incidents":[{…}],"next":…}
+    virtual Result<std::string> explain_json(const std::string& name) = 0; // see docs/api.md
+    virtual std::string events_json(std::uint64_t since_sequence,
+                                    std::size_t limit) = 0; // {"events":[…],"last":N}
+    virtual std::string
+    runtime_json() = 0; // {"version","pid","keeper_pid","log_dir","status_file","config":[…],…}
+
+    // Changes. act() validates, begins and gives the action's id; the action goes on by itself.
+    virtual Result<std::string> act(const ActionRequest&) = 0;
+    virtual std::optional<ActionView> action(const std::string& id) = 0;
+    virtual Result<std::string> enable_check(const std::string& name, const std::string& check,
+                                             bool enabled,
+                                             const Peer&) = 0; // the check's JSON
+    virtual Result<std::string>
+    reload_config(bool dry_run, const Peer&) = 0; // {"added":[],"removed":[],"restarted":[],…}
+    virtual void shutdown(const Peer&) = 0;
+};
+
+} // namespace keepwell

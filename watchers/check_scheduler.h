@@ -1,0 +1,77 @@
+// CheckScheduler: runs the checks of units on time and reports each result; it observes and never
+// heals.
+//
+// The first run of a check comes within 1 s of start(), later runs are spread by a hash of unit and
+// check, a check never overlaps itself, and a result of an older generation is dropped. Between a
+// first failure and the verdict the next run comes after retry_interval. All calls on the loop; the
+// sink is never called from inside a call.
+#pragma once
+
+#include "units/ports/clock.h"
+#include "units/ports/http_client.h"
+#include "units/ports/task_host.h"
+#include "units/ports/tcp_probe.h"
+#include "units/ports/timers.h"
+#include "units/types.h"
+#include "units/unit_spec.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace keepwell {
+
+struct Observation {
+    UnitIndex unit = 0;
+    Generation generation = 0;
+    CheckIndex check = 0;
+    CheckOutcome outcome = CheckOutcome::Pass;
+    int code = 0;       // http status or exit code
+    std::string output; // short text: "http 503", "timed out after 5 s", "connection refused", last
+                        // output of an exec check
+    Duration took{};
+    // External units: timeout and 5xx only degrade.
+    bool soft = false;
+};
+
+class CheckScheduler {
+  public:
+    struct Ports {
+        Clock& clock;
+        Timers& timers;
+        HttpClient& http;
+        TcpProbe& tcp;
+        TaskHost& tasks;
+    };
+    using Sink = std::function<void(Observation)>;
+    CheckScheduler(Ports, Sink);
+    ~CheckScheduler();
+
+    // Starts every enabled check of the unit for this generation; replaces what ran for the unit
+    // before. `spec` is copied as far as needed.
+    void start(UnitIndex, const UnitSpec& spec, Generation);
+    void stop(
+        UnitIndex) noexcept; // after it the sink is not called for this unit until the next start()
+    void set_enabled(UnitIndex, CheckIndex, bool);
+    // Run now (once); a run under way counts as it. One = all checks of the unit when check is
+    // nullopt.
+    void run_now(UnitIndex, std::optional<CheckIndex> check);
+    // The engine says what the counters make of a result: failing below the threshold = retry
+    // sooner.
+    void set_pending(UnitIndex, CheckIndex, bool pending);
+    std::optional<Instant> next_run(UnitIndex, CheckIndex) const;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// "https://user:secret@host/x?token=…" without user info, for display.
+std::string display_url(const std::string& url);
+// "200-299,304"
+std::string display_statuses(const std::vector<StatusRange>&);
+// Foreign text made safe for status.json and terminals: valid UTF-8, no control characters, at most
+// `limit` bytes.
+std::string clean_text(std::string_view raw, std::size_t limit = 512);
+
+} // namespace keepwell
