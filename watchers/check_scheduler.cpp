@@ -1,0 +1,1 @@
+#include "watchers/check_scheduler.h"
