@@ -1,0 +1,67 @@
+// KeeperClient: the supervisor's end of the keeper's socket, behind the ports ProcessHost and
+// TaskHost.
+//
+// Every call returns at once and queues what the socket does not take; answers come on the loop,
+// never from inside a call. After start() the order is: on_connected, then for each instance the
+// keeper holds on_output and on_adopted (plus on_exited, on_tree_empty where that is so), then
+// on_list_complete. on_lost comes at most once; after it nothing else does. Descriptors given to a
+// hook belong to the receiver and are O_CLOEXEC and non-blocking for it (the read end of a child's
+// pipe is an open file of its own). Memory is a few words for each unit, never a buffer.
+// The destructor closes the socket and drops running tasks without calling back (the keeper kills
+// them). One thread.
+#pragma once
+
+#include "supervisor/uv/loop.h"
+#include "units/ports/process_host.h"
+#include "units/ports/task_host.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace keepwell {
+
+struct StagePipe { // both ends of one pipe that outlives the supervisor
+    int read = -1;
+    int write = -1;
+};
+
+class KeeperClient final : public ProcessHost, public TaskHost {
+  public:
+    struct Hooks {
+        // The read end of an instance's output pipe; before its on_spawned or on_adopted.
+        std::function<void(const std::string& key, Generation, int pipe_fd)> on_output;
+        std::function<void()> on_stop_requested;   // the keeper got SIGTERM or SIGINT
+        std::function<void()> on_reload_requested; // the keeper got SIGHUP
+        std::function<void(std::vector<StagePipe>)> on_connected; // first of all
+        std::function<void()> on_lost;                            // the keeper is dead: exit
+    };
+
+    KeeperClient(uv::Loop&, const Clock&, int fd, Hooks); // owns fd from now on
+    ~KeeperClient() override;
+    KeeperClient(const KeeperClient&) = delete;
+    KeeperClient& operator=(const KeeperClient&) = delete;
+
+    void start();                    // once, after set_listener
+    void alive();                    // "my loop turns"; the first one arms the keeper's watchdog
+    void finished(int exit_code);    // every unit is stopped: the keeper shall exit with this code
+    std::int64_t keeper_pid() const; // 0 until on_connected
+
+    void set_listener(ProcessListener*) override;
+    void spawn(const UnitSpec&, Generation) override;
+    void signal(const std::string& key, Generation, int signal, SignalScope) override;
+    void ack(const std::string& key, Generation) override;
+    std::vector<Survivor> survivors(const std::string& key) override;
+    bool owns_tree(const std::string& key) const override; // false for what is not known
+
+    TaskId run(const TaskRequest&, std::function<void(TaskResult)>) override;
+    void cancel(TaskId) noexcept override;
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace keepwell
