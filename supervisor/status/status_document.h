@@ -1,0 +1,68 @@
+// StatusDocument: status.json (docs/status.md) and the API's other documents, from snapshots alone.
+//
+// The text of each unit is kept and made again only when update() brings a new snapshot; render()
+// joins the pieces and fills in what grows with time (uptimes). render() also keeps the short
+// history of the host's figures, one step per status interval. No I/O and no clock: "now" is
+// SupervisorSnapshot::generated_at. All calls on one thread; nothing throws but bad_alloc.
+// The free functions below give the same views for units at hand, without a document.
+#pragma once
+
+#include "units/snapshot.h"
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace keepwell {
+
+inline constexpr std::size_t kHistoryInline = 100; // more services: history.json beside the file
+
+class StatusDocument {
+  public:
+    StatusDocument();
+    ~StatusDocument();
+    StatusDocument(const StatusDocument&) = delete;
+    StatusDocument& operator=(const StatusDocument&) = delete;
+
+    void update(const UnitSnapshot&); // a new key goes to the end until set_order() says better
+    void remove(const std::string& key);
+    // The order of the configuration; keys it does not name keep their order behind it.
+    void set_order(const std::vector<std::string>& keys);
+    // update(), remove() or set_order() came since the last render().
+    bool changed() const;
+    std::size_t size() const;
+
+    std::string render(const SupervisorSnapshot&);
+    // history.json; nullopt while the histories stand in the document itself.
+    std::optional<std::string> render_history(const SupervisorSnapshot&) const;
+
+    // healthy | degraded | unknown
+    std::string overall_status() const;
+    // The value of data.daemons.
+    std::string daemons_json(WallTime now, double health_threshold) const;
+    // {name, running, pid, error, lastCheck, service{…}}; nullopt for an unknown key.
+    std::optional<std::string> daemon_json(const std::string& key, WallTime now) const;
+    // The body of /health: status, overall_status, components, reasons, system_metrics, …
+    std::string health_json(const SupervisorSnapshot&) const;
+    // {"checks":[…]} of every unit.
+    std::string checks_json() const;
+
+  private:
+    struct Entry;
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// Is the unit's process there (an external unit: is its verdict not down)?
+bool counts_as_running(const UnitSnapshot&) noexcept;
+std::string overall_status(std::span<const UnitSnapshot>);
+std::string service_json(const UnitSnapshot&, WallTime now); // services.<key>
+std::string daemon_json(const UnitSnapshot&, WallTime now);
+std::string daemons_json(std::span<const UnitSnapshot>, WallTime now, double health_threshold);
+std::string health_json(std::span<const UnitSnapshot>, const SupervisorSnapshot&);
+std::string checks_json(std::span<const UnitSnapshot>);
+std::string check_json(const UnitSnapshot&, const CheckView&); // one element of checks_json()
+
+} // namespace keepwell
