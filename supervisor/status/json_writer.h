@@ -24,6 +24,10 @@ std::string rfc3339(WallTime);
 void append_json_string(std::string& out, std::string_view text);
 std::string json_quote(std::string_view text);
 
+inline constexpr std::string_view kReplacementCharacter = "\xEF\xBF\xBD"; // U+FFFD
+// Length of the well-formed UTF-8 sequence at the front of the text, 0 when there is none.
+std::size_t utf8_sequence(std::string_view text);
+
 class JsonWriter {
   public:
     explicit JsonWriter(std::string& out) : out_(out) {}
