@@ -24,7 +24,7 @@ enum class NoteKind : std::uint8_t {
     CheckPassed,      // check; only when it ends a run of failures
     Tripped,          // check, count, of: the threshold is met
     HeldByStormGuard, // check: tripped, but the host restarts too much already
-    WouldRestart,     // dry_run, heal = false, paused (code: 0, 1, 2)
+    WouldRestart,     // code: 0 dry_run, 1 heal = false, 2 paused, 3 restart = never
     StopBegan,        // code = signal
     KillSent,         // code = signal (9), count = how often
     Exited,           // status

@@ -1,5 +1,5 @@
-// The one state machine of every kind of unit, as a pure function. See docs/design.md for the
-// diagram.
+// The one state machine of every kind of unit, as a pure function. See
+// docs/state-machine.md for the diagram.
 //
 // step() is the only writer of a UnitRecord: next record and effects = f(spec, record, event, now,
 // jitter). It reads no clock, does no I/O, does not log, and may be called from anywhere. jitter is

@@ -1,1 +1,123 @@
 #include "units/reason.h"
+
+#include <algorithm>
+#include <array>
+#include <system_error>
+
+namespace keepwell {
+
+namespace {
+
+std::string trimmed(std::string text) {
+    while (!text.empty() && (text.back() == '.' || text.back() == ' ' || text.back() == '\n')) {
+        text.pop_back();
+    }
+    return text;
+}
+
+std::string error_text(int code) { return std::generic_category().message(code); }
+
+// The type says enough while it is the only one of its type; else the ID has to tell them apart.
+std::string label(const UnitSpec& spec, const CheckSpec& check) {
+    const std::string_view type = type_name(check.probe);
+    const auto same_type = std::ranges::count_if(spec.checks, [&](const CheckSpec& other) {
+        return other.probe.index() == check.probe.index();
+    });
+    if (same_type < 2 || check.id == type) return std::string(type);
+    return check.id + ": " + std::string(type);
+}
+
+std::string of_check(const Reason& reason, const UnitSpec& spec, const std::string& detail,
+                     std::string_view fallback) {
+    if (reason.check >= spec.checks.size()) return "check " + std::string(fallback);
+    const CheckSpec& check = spec.checks[reason.check];
+    const std::string type(type_name(check.probe));
+    const bool warning = reason.kind == ReasonKind::CheckWarning;
+    std::string what = trimmed(detail);
+    if (std::holds_alternative<HttpCheckSpec>(check.probe) && reason.code != 0 && !warning) {
+        what = std::to_string(reason.code);
+    } else if (std::holds_alternative<ExecCheckSpec>(check.probe) && reason.code != 0) {
+        what = "exit " + std::to_string(reason.code);
+    } else if (what.starts_with(type + " ")) {
+        what.erase(0, type.size() + 1);
+    }
+    return label(spec, check) + " " + (what.empty() ? std::string(fallback) : what);
+}
+
+std::string of_spawn(const Reason& reason) {
+    if (reason.stage == SpawnStage::Timeout) return "timed out";
+    std::string text(to_string(reason.stage));
+    if (reason.stage == SpawnStage::PreStart) {
+        ExitStatus status;
+        status.known = true;
+        status.code = reason.code;
+        if (reason.code > 128) status.signal = reason.code - 128;
+        return text + ": " + describe(status);
+    }
+    if (reason.code != 0) text += ": " + error_text(reason.code);
+    return text;
+}
+
+} // namespace
+
+std::string describe(const Reason& reason, const UnitSpec& spec,
+                     const std::function<std::string(UnitIndex)>& unit_key,
+                     const std::string& detail) {
+    switch (reason.kind) {
+    case ReasonKind::None: return "";
+    case ReasonKind::Operator: return "by operator";
+    case ReasonKind::Autostart: return "autostart";
+    case ReasonKind::Shutdown: return "shutdown";
+    case ReasonKind::CheckFailing: {
+        std::string text = of_check(reason, spec, detail, "failed");
+        if (reason.count == 0) return text;
+        return text + " (" + std::to_string(reason.count) + "/" + std::to_string(reason.of) + ")";
+    }
+    case ReasonKind::CheckWarning: return of_check(reason, spec, detail, "slow");
+    case ReasonKind::Exited: return describe(reason.status);
+    case ReasonKind::SpawnFailed: return "cannot start: " + of_spawn(reason);
+    case ReasonKind::HostBusy: return "host busy: " + of_spawn(reason);
+    case ReasonKind::NotReady: return "not ready after " + human_duration(spec.ready_timeout);
+    case ReasonKind::Dependency:
+        return "needs " + (unit_key ? unit_key(reason.unit) : std::to_string(reason.unit));
+    case ReasonKind::BudgetSpent:
+        return "budget spent (" + std::to_string(spec.policy.budget.restarts) + " in " +
+               human_duration(spec.policy.budget.within) + ")";
+    case ReasonKind::Unkillable:
+        if (spec.policy.stop.kill == KillScope::Never) {
+            return "not ended by " + signal_name(spec.policy.stop.signal);
+        }
+        return "not killed by SIGKILL";
+    case ReasonKind::Completed: return "completed";
+    }
+    return "";
+}
+
+std::string human_duration(Duration d) {
+    using namespace std::chrono;
+    const bool negative = d < Duration::zero();
+    const auto ms =
+        negative ? -duration_cast<milliseconds>(d).count() : duration_cast<milliseconds>(d).count();
+    const std::string sign = negative && ms > 0 ? "-" : "";
+    if (ms < 1000) return sign + std::to_string(ms) + "ms";
+    if (ms < 10'000 && ms % 1000 >= 100) {
+        return sign + std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100) + "s";
+    }
+    struct Unit {
+        std::int64_t seconds;
+        const char* name;
+    };
+    constexpr std::array<Unit, 4> units{{{86400, "d"}, {3600, "h"}, {60, "m"}, {1, "s"}}};
+    std::int64_t rest = ms / 1000;
+    for (std::size_t i = 0; i < units.size(); ++i) {
+        if (rest < units[i].seconds) continue;
+        std::string text = sign + std::to_string(rest / units[i].seconds) + units[i].name;
+        if (i + 1 == units.size()) return text;
+        const std::int64_t next = rest % units[i].seconds / units[i + 1].seconds;
+        if (next > 0) text += " " + std::to_string(next) + units[i + 1].name;
+        return text;
+    }
+    return sign + "0s";
+}
+
+} // namespace keepwell

@@ -58,6 +58,7 @@ struct CheckCounter {
     std::uint32_t successes = 0; // consecutive
     std::uint64_t window = 0;    // last results, newest in bit 0, 1 = failure
     std::uint32_t window_count = 0;
+    std::uint32_t step_wait = 0; // tripped: further failures until the next ladder step
     Instant last_at{};
     friend bool operator==(const CheckCounter&, const CheckCounter&) = default;
 };
@@ -97,6 +98,7 @@ struct UnitRecord {
     std::uint64_t restarts_total = 0;      // automatic and manual, for display
     std::optional<Instant> incident_since; // first sign of trouble; cleared when healthy again
     std::uint32_t incident_attempts = 0;   // ladder steps taken in this incident
+    std::optional<Instant> step_at;        // when the last of them began
 
     bool paused = false;
     std::uint64_t stale_events = 0;
