@@ -1,0 +1,18 @@
+// Names as people type them, resolved to unit keys: a key, all instances of a base name, GROUP:*,
+// "all", a glob, or a display name; a key beats the others. Pure.
+#pragma once
+
+#include "units/result.h"
+#include "units/unit_spec.h"
+
+#include <string>
+#include <vector>
+
+namespace keepwell {
+
+// Keys in the order of `units`, each once. Error: a name that matches nothing, with the nearest one
+// named.
+Result<std::vector<std::string>> resolve_names(const std::vector<const UnitSpec*>& units,
+                                               const std::vector<std::string>& names);
+
+} // namespace keepwell

@@ -1,0 +1,194 @@
+#include "supervisor/engine/timeline.h"
+
+#include "supervisor/engine/note_text.h"
+#include "supervisor/status/json_writer.h"
+
+namespace keepwell {
+
+namespace {
+
+constexpr std::size_t kMaxLines = 4096;
+constexpr std::size_t kMaxStories = 8;
+constexpr std::size_t kMaxStoryLines = 120;
+constexpr std::size_t kStoryHead = 40; // how it began is kept whatever follows
+
+// The outcome of a unit that has settled, else empty.
+std::string outcome_of(const UnitRecord& r) {
+    switch (r.state) {
+    case State::Running: return r.health == Verdict::Healthy ? "healthy" : "";
+    case State::Stopped: return "stopped";
+    case State::Completed: return "completed";
+    case State::Failed: return "failed";
+    case State::Waiting:
+    case State::Starting:
+    case State::Stopping:
+    case State::Backoff:
+    case State::Cooldown:
+    case State::Unknown: return "";
+    }
+    return "";
+}
+
+void write_line(JsonWriter& w, const TimelineLine& l) {
+    w.begin_object().member("time", l.time).member("kind", l.kind).member("subject", l.subject);
+    w.member("text", l.text).member("detail", l.detail).end_object();
+}
+
+std::string to_json(const TimelineLine& l) {
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object()
+        .member("sequence", l.sequence)
+        .member("time", l.time)
+        .member("service", l.service);
+    w.member("kind", l.kind)
+        .member("subject", l.subject)
+        .member("text", l.text)
+        .member("detail", l.detail);
+    w.member("ms", l.time.ms)
+        .member("story", l.story)
+        .member("outcome", l.outcome)
+        .member("trouble", l.trouble);
+    w.end_object();
+    return out;
+}
+
+} // namespace
+
+Timeline::Timeline(const Clock& clock, std::function<std::string(UnitIndex)> key_of,
+                   std::function<void(std::string)> save)
+    : clock_(clock), key_of_(std::move(key_of)), save_(std::move(save)) {}
+
+void Timeline::record(const StepInfo& info) {
+    std::vector<TimelineLine> fresh;
+    for (const Effect& effect : info.effects) {
+        const auto* note = std::get_if<Note>(&effect);
+        if (!note) continue;
+        NoteText t = describe(*note, info, key_of_);
+        TimelineLine line;
+        line.service = info.spec.key;
+        line.kind = std::move(t.kind);
+        line.subject = std::move(t.subject);
+        line.text = std::move(t.text);
+        line.detail = std::move(t.detail);
+        line.trouble = t.trouble;
+        fresh.push_back(std::move(line));
+    }
+    if (fresh.empty()) return;
+    fresh.back().outcome = outcome_of(info.after);
+    for (auto& line : fresh) {
+        line.time = clock_.wall();
+        line.sequence = ++sequence_;
+        const auto& list = stories_[line.service];
+        line.story = !list.empty() && list.back().outcome.empty() ? list.back().id : next_story_++;
+        save_(to_json(line));
+        append(std::move(line));
+    }
+}
+
+void Timeline::add(const std::string& service, const std::string& kind, const std::string& text) {
+    TimelineLine line;
+    line.sequence = ++sequence_;
+    line.time = clock_.wall();
+    line.service = service;
+    line.kind = kind;
+    line.text = text;
+    save_(to_json(line));
+    append(std::move(line));
+}
+
+void Timeline::restore(const TimelineLine& line) {
+    sequence_ = std::max(sequence_, line.sequence);
+    next_story_ = std::max(next_story_, line.story + 1);
+    append(line);
+}
+
+Timeline::Story& Timeline::story_for(const TimelineLine& line) {
+    auto& list = stories_[line.service];
+    if (list.empty() || list.back().id != line.story) {
+        list.emplace_back();
+        list.back().id = line.story;
+        list.back().from = line.time;
+        if (list.size() > kMaxStories) list.pop_front();
+    }
+    return list.back();
+}
+
+void Timeline::append(TimelineLine line) {
+    if (line.story != 0) {
+        Story& story = story_for(line);
+        if (line.trouble && story.down_at.ms == 0) {
+            story.down_at = line.time;
+            story.reason = line.text;
+        }
+        story.outcome = line.outcome;
+        story.until = line.outcome.empty() ? WallTime{} : line.time;
+        if (story.down_at.ms != 0)
+            last_incident_ = IncidentView{line.service, story.reason, story.down_at, story.until};
+        if (story.lines.size() >= kMaxStoryLines) {
+            story.lines.erase(story.lines.begin() + kStoryHead);
+            ++story.left_out;
+        }
+        story.lines.push_back(line);
+    }
+    lines_.push_back(std::move(line));
+    if (lines_.size() > kMaxLines) lines_.pop_front();
+}
+
+void Timeline::write_story(JsonWriter& w, const Story& s) const {
+    const bool trouble = s.down_at.ms != 0;
+    const WallTime from = trouble ? s.down_at : s.from;
+    const WallTime until = s.until.ms != 0 ? s.until : clock_.wall();
+    const std::string outcome = s.outcome.empty() ? "open" : s.outcome;
+    w.begin_object()
+        .member("id", std::to_string(s.id))
+        .member("from", from)
+        .member("until", s.until);
+    w.member("outcome", outcome).member("trouble", trouble);
+    w.member("duration_s", static_cast<double>(until.ms - from.ms) / 1000.0);
+    w.member("summary", (trouble ? "down" : "began") + std::string(" → ") + outcome);
+    w.member("reason", s.reason).member("left_out", s.left_out);
+    w.key("lines").begin_array();
+    for (const auto& l : s.lines) write_line(w, l);
+    w.end_array().end_object();
+}
+
+std::string Timeline::why_json(const std::string& service, const std::string& next) const {
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object().member("service", service).key("incidents").begin_array();
+    if (const auto it = stories_.find(service); it != stories_.end())
+        for (const Story& s : it->second) write_story(w, s);
+    w.end_array().member("next", next).end_object();
+    return out;
+}
+
+std::string Timeline::events_json(std::uint64_t since, std::size_t limit) const {
+    std::size_t first = lines_.size();
+    while (first > 0 && lines_[first - 1].sequence > since) --first;
+    // Without a position the newest are wanted; with one, what comes next, so that a reader misses
+    // nothing.
+    if (since == 0 && lines_.size() - first > limit) first = lines_.size() - limit;
+    const std::size_t end = std::min(lines_.size(), first + limit);
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object().key("events").begin_array();
+    std::uint64_t last = end > first ? 0 : sequence_;
+    for (std::size_t i = first; i < end; ++i) {
+        const auto& l = lines_[i];
+        w.begin_object()
+            .member("sequence", l.sequence)
+            .member("time", l.time)
+            .member("service", l.service);
+        w.member("kind", l.kind)
+            .member("subject", l.subject)
+            .member("text", l.text)
+            .member("detail", l.detail);
+        w.end_object();
+        last = l.sequence;
+    }
+    w.end_array().member("last", last).end_object();
+    return out;
+}
+
+} // namespace keepwell

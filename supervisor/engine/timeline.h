@@ -1,0 +1,71 @@
+// Timeline: what happened, as lines in one global order and, for each unit, as stories for
+// `keepwell why`.
+//
+// A story begins with the first line while none is open and ends when its unit has settled:
+// healthy, stopped, completed or failed. A story with trouble in it is an incident. Bounded: the
+// last 4,096 lines, 8 stories a unit, 120 lines a story. New lines are handed to `save` as JSON,
+// one each, so that they can be appended to a file and given back to restore() after a restart. One
+// thread.
+#pragma once
+
+#include "supervisor/engine/engine.h"
+#include "units/ports/clock.h"
+#include "units/snapshot.h"
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <unordered_map>
+
+namespace keepwell {
+
+struct TimelineLine {
+    std::uint64_t sequence = 0;
+    WallTime time;
+    std::string service, kind, subject, text, detail;
+    std::uint64_t story = 0;
+    std::string outcome; // of the story, when this line ends it: healthy stopped completed failed
+    bool trouble = false;
+};
+
+class Timeline {
+  public:
+    Timeline(const Clock&, std::function<std::string(UnitIndex)> key_of,
+             std::function<void(std::string)> save);
+
+    void record(const StepInfo&);
+    // A line that no step caused: a log that cannot be written, an audit of an operator, keepwell's
+    // own start.
+    void add(const std::string& service, const std::string& kind, const std::string& text);
+    void restore(const TimelineLine&);
+    void forget(const std::string& service) { stories_.erase(service); }
+
+    std::string why_json(const std::string& service, const std::string& next) const;
+    std::string events_json(std::uint64_t since, std::size_t limit) const;
+    std::uint64_t last_sequence() const { return sequence_; }
+    std::optional<IncidentView> last_incident() const { return last_incident_; }
+
+  private:
+    struct Story {
+        std::uint64_t id = 0;
+        WallTime from, until, down_at;
+        std::string outcome; // empty = open
+        std::string reason;  // text of the first trouble
+        std::deque<TimelineLine> lines;
+        std::size_t left_out = 0;
+    };
+    void append(TimelineLine);
+    Story& story_for(const TimelineLine&);
+    void write_story(class JsonWriter&, const Story&) const;
+
+    const Clock& clock_;
+    std::function<std::string(UnitIndex)> key_of_;
+    std::function<void(std::string)> save_;
+    std::uint64_t sequence_ = 0;
+    std::uint64_t next_story_ = 1;
+    std::deque<TimelineLine> lines_;
+    std::unordered_map<std::string, std::deque<Story>> stories_;
+    std::optional<IncidentView> last_incident_;
+};
+
+} // namespace keepwell

@@ -1,0 +1,86 @@
+// UnitView: what people see of one unit beyond its record: texts, wall-clock times, rates and short
+// histories. Fed by the engine's steps and by observations; snapshot() joins it with spec and
+// record. Never takes part in a decision.
+#pragma once
+
+#include "supervisor/engine/engine.h"
+#include "units/ports/clock.h"
+#include "units/snapshot.h"
+#include "watchers/check_scheduler.h"
+
+#include <array>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace keepwell {
+
+// Percent of failed runs over the last hour, in minutes.
+class HourlyRate {
+  public:
+    void add(WallTime now, bool failed) noexcept;
+    double percent(WallTime now) const noexcept;
+
+  private:
+    struct Minute {
+        std::int64_t minute = -1;
+        std::uint16_t runs = 0, failed = 0;
+    };
+    std::array<Minute, 60> minutes_{};
+};
+
+struct ProcessFigures { // sampled; see supervisor/app/metrics
+    std::optional<double> cpu_percent, memory_percent;
+    std::optional<std::uint64_t> memory_bytes, open_fds, threads;
+    std::vector<std::int64_t> pids;
+};
+
+class UnitView {
+  public:
+    void step(const StepInfo&, WallTime now);
+    void observe(const UnitSpec&, const Observation&, WallTime now);
+    void tick(const UnitRecord&); // one history step
+    void set_figures(ProcessFigures f) { figures_ = std::move(f); }
+    void set_log(std::uint64_t dropped, std::string error);
+    void keep_checks(const UnitSpec& before,
+                     const UnitSpec& after); // texts follow their check's id over a reload
+
+    struct Context {
+        const Clock& clock;
+        std::function<std::string(UnitIndex)> key_of;
+        std::function<std::optional<Instant>(CheckIndex)> next_run;
+        bool tree_certain = false;
+        double history_step_s = 30;
+    };
+    UnitSnapshot snapshot(const UnitSpec&, const UnitRecord&, const Context&) const;
+    // The text of the table's last column.
+    std::string reason_text(const UnitSpec&, const UnitRecord&, const Context&) const;
+
+  private:
+    struct CheckTexts {
+        std::string output;
+        double took_ms = -1;
+        int code = 0;
+        WallTime time, failing_since;
+        CheckOutcome outcome = CheckOutcome::Pass;
+    };
+    void fill_checks(UnitSnapshot&, const UnitSpec&, const UnitRecord&, const Context&) const;
+    void fill_restarts(UnitSnapshot&, const UnitSpec&, const UnitRecord&, const Context&) const;
+
+    std::vector<CheckTexts> checks_;
+    HourlyRate rate_;
+    WallTime last_restart_at_, last_exit_at_;
+    std::string last_trigger_, paused_by_;
+    std::string spawn_detail_; // error text of the last failed start
+    bool attempted_ = false;
+    std::optional<bool> attempt_ok_;
+    std::string attempt_error_;
+    std::string history_;
+    std::vector<double> latency_;
+    std::vector<WallTime> flips_; // recent changes of the verdict
+    ProcessFigures figures_;
+    std::uint64_t log_dropped_ = 0;
+    std::string log_error_;
+};
+
+} // namespace keepwell
