@@ -2,7 +2,9 @@
 // faked in tests.
 //
 // All calls are made on the loop and return at once. Every text that is returned as "JSON" is a
-// complete JSON value ready to be sent. Names are unit keys, display names, instances' base names,
+// complete JSON value ready to be sent. An Error's code chooses the answer: ENOENT 404, EINVAL 400,
+// anything else 409. status_json() should give the same bytes while nothing changed within a
+// second, so that ETag works. Names are unit keys, display names, instances' base names,
 // GROUP:* or globs (docs/config).
 #pragma once
 
@@ -13,12 +15,14 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace keepwell {
 
 enum class Verb { Start, Stop, Restart, Reload, Signal, Check, Pause, Resume, Reset };
-std::string_view to_string(Verb) noexcept;
+std::string_view to_string(Verb) noexcept; // start stop restart reload signal check pause …
+std::optional<Verb> parse_verb(std::string_view) noexcept;
 
 struct Peer { // who asks, for the audit line: "uid 1000 (pid 4711)"
     std::int64_t uid = -1;
@@ -57,7 +61,8 @@ class Control {
     // Documents.
     virtual std::string status_json() = 0; // the whole of status.json
     virtual std::optional<UnitSnapshot> unit(const std::string& name) = 0;
-    virtual std::vector<UnitSnapshot> units() = 0;
+    virtual std::vector<UnitSnapshot> units() = 0; // in the order of the configuration
+    virtual SupervisorSnapshot supervisor() = 0;   // generated_at = now
     virtual Result<std::vector<std::string>>
     resolve(const std::vector<std::string>& names) = 0; // to keys
     virtual Result<std::string>
