@@ -1,0 +1,148 @@
+"""kill -9 of the supervisor and of the keeper: no daemon restarted, no exit and no line lost."""
+import os
+import random
+import re
+import signal
+import time
+
+from conftest import FAST, alive
+
+UNITS = 20
+
+
+def printing_units(fleet, options=("--rate", 200, "--width", 100)):
+    keys = FAST + 'log = { max_size = "32K", keep = 2000, compress = false }'
+    fleet.write("".join(fleet.unit(f"u{i}", *options, keys=keys) for i in range(UNITS)))
+
+
+def assert_lines_once_and_in_order(fleet, name):
+    """The log holds L PID 1 … L PID N, each once, and N is what the victim says that it printed."""
+    text = fleet.log_text(name).decode()
+    assert text.endswith("\n"), f"{name}: the log ends within a line"
+    seen = {}
+    for line in text.splitlines():
+        match = re.fullmatch(r"L (\d+) (\d+)\.*", line)
+        assert match, f"{name}: a torn line: {line!r}"
+        pid, number = int(match[1]), int(match[2])
+        assert number == seen.get(pid, 0) + 1, f"{name}: after line {seen.get(pid, 0)} of {pid} came {number}"
+        seen[pid] = number
+    for note in fleet.notes(name):
+        if note.what == "exit":
+            assert seen.get(note.pid, 0) == note.sequence, f"{name}: {note.pid} printed {note.sequence}, {seen} are there"
+
+
+def test_kill_9_of_the_supervisor_restarts_no_daemon_and_loses_no_line(fleet):
+    printing_units(fleet)
+    fleet.start()
+    names = [f"u{i}" for i in range(UNITS)]
+    fleet.wait_healthy()
+    first = {n: fleet.starts(n)[0].pid for n in names}
+    seed = random.randrange(1 << 32)
+    rng = random.Random(seed)
+    print("seed", seed)
+    for _ in range(5):
+        # A random moment is the point here, not a result that is waited for.
+        time.sleep(rng.uniform(0.0, 0.8))
+        fleet.kill_supervisor()
+    for n in names:
+        assert [s.pid for s in fleet.starts(n)] == [first[n]], f"{n} was restarted"
+    fleet.wait_healthy(timeout=30)
+    assert {n: u["pid"] for n, u in fleet.live()["services"].items()} == first
+    fleet.ok("stop", "all", timeout=60)
+    assert not any(alive(p) for p in first.values())
+    # Everything that was printed is in the files soon after the end of its writer.
+    def complete():
+        return all(fleet.log_text(n).count(b"\n") >= fleet.notes(n)[-1].sequence for n in names)
+    fleet.wait_for(complete, "the last lines to reach the files", 20)
+    assert any(list(fleet.log_dir.glob(f"{n}.log.*")) for n in names), "no log was rotated"
+    for n in names:
+        assert_lines_once_and_in_order(fleet, n)
+
+
+def test_exits_while_the_supervisor_is_away_are_reported_with_their_status(fleet):
+    fleet.write("".join(fleet.unit(f"u{i}", keys=FAST) for i in range(6)))
+    fleet.start()
+    fleet.wait_healthy()
+    pids = [fleet.starts(f"u{i}")[0].pid for i in range(6)]
+    supervisor = fleet.supervisor()
+    os.kill(supervisor, signal.SIGSTOP)
+    for pid, number in zip(pids, (9, 9, 9, 11, 11, 6)):
+        os.kill(pid, number)
+    os.kill(supervisor, signal.SIGKILL)
+    for i, number in enumerate((9, 9, 9, 11, 11, 6)):
+        starts = fleet.wait_starts(f"u{i}", 2, 20)
+        assert len(starts) == 2
+        fleet.wait_for(fleet.answers, "an answer")
+        assert fleet.live(f"u{i}")["last_exit"]["signal"] == number
+    fleet.wait_healthy(timeout=20)
+
+
+def test_kill_9_of_the_keeper_then_run_again_keeps_every_pid_and_starts_nothing_twice(fleet):
+    printing_units(fleet, ("--rate", 50))
+    fleet.start()
+    fleet.wait_healthy()
+    names = [f"u{i}" for i in range(UNITS)]
+    first = {n: fleet.starts(n)[0].pid for n in names}
+    for _ in range(2):
+        fleet.kill_keeper()
+        assert all(alive(p) for p in first.values())
+        fleet.start()
+        fleet.wait_healthy(timeout=30)
+        assert {n: u["pid"] for n, u in fleet.live()["services"].items()} == first
+    for n in names:
+        assert [s.pid for s in fleet.starts(n)] == [first[n]]
+        assert not [x for x in fleet.notes(n) if x.what == "write-failed"], f"{n} met a broken pipe"
+    # The adopted ones are still looked after.
+    os.kill(first["u0"], signal.SIGKILL)
+    fleet.wait_starts("u0", 2)
+    fleet.ok("stop", "all", timeout=60)
+    fleet.wait_for(lambda: not any(alive(p) for p in first.values()), "the adopted daemons to stop")
+
+
+def test_a_hung_supervisor_is_replaced_and_no_daemon_notices(fleet):
+    fleet.write(fleet.unit("web"))
+    fleet.start()
+    fleet.wait_healthy("web")
+    old = fleet.supervisor()
+    os.kill(old, signal.SIGSTOP)
+    fleet.wait_for(lambda: fleet.supervisor() not in (None, old), "a new supervisor", 60)
+    fleet.wait_for(fleet.answers, "an answer", 20)
+    assert len(fleet.starts("web")) == 1
+
+
+def test_sigterm_to_the_keeper_stops_every_daemon(fleet):
+    fleet.write("".join(fleet.unit(f"u{i}") for i in range(5)))
+    fleet.start()
+    fleet.wait_healthy()
+    pids = [fleet.starts(f"u{i}")[0].pid for i in range(5)]
+    fleet.keeper.send_signal(signal.SIGTERM)
+    assert fleet.keeper.wait(20) == 0
+    assert not any(alive(p) for p in pids)
+    assert all(fleet.notes(f"u{i}")[-1].what == "exit" for i in range(5)), "killed where TERM would have done"
+
+
+def test_shutdown_leave_lets_the_next_run_adopt_them(fleet):
+    fleet.write("".join(fleet.unit(f"u{i}") for i in range(3)))
+    fleet.start()
+    fleet.wait_healthy()
+    pids = [fleet.starts(f"u{i}")[0].pid for i in range(3)]
+    fleet.ok("shutdown", "--leave")
+    fleet.keeper.wait(20)
+    assert all(alive(p) for p in pids)
+    fleet.start()
+    fleet.wait_healthy()
+    assert [fleet.live(f"u{i}")["pid"] for i in range(3)] == pids
+
+
+def test_a_unit_stopped_by_hand_stays_stopped_over_both_kinds_of_kill(fleet):
+    fleet.write(fleet.unit("web") + fleet.unit("other"))
+    fleet.start()
+    fleet.wait_healthy()
+    fleet.ok("stop", "web")
+    fleet.kill_supervisor()
+    assert fleet.live("web")["state"] == "stopped"
+    fleet.kill_keeper()
+    fleet.start()
+    fleet.wait_healthy("other")
+    assert fleet.live("web")["state"] == "stopped"
+    assert len(fleet.starts("web")) == 1
