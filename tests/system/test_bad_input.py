@@ -1,4 +1,5 @@
 """Bad configurations and bad surroundings: one clear message, the exit code of the command line's page, nothing lost."""
+import json
 import os
 import re
 import socket
@@ -107,7 +108,6 @@ def test_truncated_at_every_byte_it_never_crashes(fleet):
     (["./wrong-interpreter"], "No such file"),
 ])
 def test_a_command_that_cannot_start_is_named_and_the_others_run(fleet, command, word):
-    import json
     script = fleet.dir / "wrong-interpreter"
     script.write_text("#!/nonexistent/interpreter\n")
     script.chmod(0o755)

@@ -1,12 +1,14 @@
 """status.json: whole and valid at every instant."""
 import json
+import os
+import subprocess
 import threading
 import time
 
 import jsonschema
 import pytest
 
-from conftest import SCHEMA, TOP
+from conftest import SCHEMA
 
 
 def validator():
@@ -102,8 +104,6 @@ def test_a_missing_folder_of_the_status_file_does_not_stop_supervision(fleet):
 
 
 def test_a_full_disk_under_the_status_file_heals_by_itself(fleet):
-    import os
-    import subprocess
     small = fleet.dir / "small"
     small.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", small], capture_output=True).returncode:
