@@ -6,7 +6,10 @@
 // too: before the first splice into an empty staging pipe the mover writes there whose bytes they
 // are; at construction it first drains what a predecessor left to that owner's file. Calls are made
 // on the loop and only post to the thread; reports come by `report` on the mover's thread: hand
-// them over to the loop yourself.
+// them over to the loop yourself. A report comes when the error of a key begins, changes or ends,
+// at most once a second while bytes are dropped, and at every eof. The descriptors are never
+// switched to O_NONBLOCK (the keeper shares them). With on_error = block the bytes go from the pipe
+// to the file directly, not over the staging pipe, since it must never be full for one unit's sake.
 #pragma once
 
 #include "units/unit_spec.h"
@@ -28,6 +31,7 @@ struct LogReport {
     std::uint64_t dropped_bytes = 0; // in total since the source was added
     std::string error; // "cannot write /x/web.log: No space left on device"; empty = recovered
     bool eof = false;  // the last writer is gone and everything is written
+    Generation generation = 0; // with eof: whose pipe it was
 };
 
 struct LogSource {
@@ -55,7 +59,7 @@ class LogMover {
     void configure(const std::string& key, const LogSpec&); // after a reload
     void remove(const std::string& key);                    // drains what is there, then closes
     // Moves what is in the pipes of `key` now, then calls done on the mover's thread (ready =
-    // log:REGEX, tests).
+    // log:REGEX, tests). Not called when the mover is destroyed first.
     void flush(const std::string& key, std::function<void()> done);
 
   private:

@@ -1,0 +1,27 @@
+// The names of a unit's log files: DIR/KEY.log, and DIR/KEY.log.SEQ once rotated.
+//
+// Sequences grow by one and are never taken from a clock. Nothing throws; a directory that cannot
+// be read has no files.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepwell {
+
+std::string log_path(const std::string& dir, const std::string& key);
+std::string rotated_path(const std::string& dir, const std::string& key, std::uint64_t sequence);
+
+// 7 for "web.log.7" (and "web.log.7.gz") of key web; nullopt for everything else.
+std::optional<std::uint64_t> rotated_sequence(std::string_view file_name, std::string_view key);
+
+// The rotated files of key, ascending, each once.
+std::vector<std::uint64_t> rotated_sequences(const std::string& dir, const std::string& key);
+
+// May key name a file in a directory? No separators, no dot at the start, at most 63 bytes.
+bool is_log_key(std::string_view key);
+
+} // namespace keepwell
