@@ -1,0 +1,67 @@
+// Dispatcher: turns effects into calls of the ports: spawns (bounded in parallel, pre_start first),
+// stops, kills, checks and ladder steps. It decides nothing; what comes of a call goes back to the
+// engine as an event.
+#pragma once
+
+#include "supervisor/engine/engine.h"
+#include "units/ports/process_host.h"
+#include "units/ports/task_host.h"
+#include "watchers/check_scheduler.h"
+
+#include <deque>
+#include <functional>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace keepwell {
+
+class Dispatcher {
+  public:
+    struct Ports {
+        Engine& engine;
+        ProcessHost& processes;
+        TaskHost& tasks;
+        CheckScheduler& checks;
+        std::function<void(const std::string& key, const std::string& kind,
+                           const std::string& text)>
+            tell;
+        std::function<void(UnitIndex)>
+            before_spawn; // a log:REGEX watch takes its place in the file here
+    };
+    Dispatcher(Ports, std::uint32_t max_parallel_starts);
+
+    void effect(UnitIndex, const Effect&);
+    void stepped(const StepInfo&); // frees places of starts that are over; drops starts nobody
+                                   // wants any more
+    void erased(UnitIndex);
+    void set_max_parallel(std::uint32_t n) { max_parallel_ = n; }
+    // A task in the unit's own environment: reload_command, stop_command, a ladder's exec.
+    TaskId run_for(UnitIndex, const Argv&, Duration timeout, const std::string& label,
+                   std::function<void(TaskResult)>);
+
+  private:
+    struct Pending { // asked for, the process is not there yet
+        Generation generation = 0;
+        TaskId pre_start = 0;
+        bool under_way = false;
+    };
+    void pump();
+    void begin(UnitIndex);
+    void spawn(UnitIndex, Generation);
+    void drop(UnitIndex);
+    void terminate(UnitIndex, Generation);
+    void signal_stop(UnitIndex, Generation);
+    void ladder(UnitIndex, const effect::RunLadder&);
+
+    Ports p_;
+    std::uint32_t max_parallel_;
+    std::deque<UnitIndex> queue_;
+    std::unordered_map<UnitIndex, Pending> pending_;
+    std::unordered_set<UnitIndex> under_way_;
+};
+
+// What a failed task was, for the timeline: "exit 3: no space", "timed out after 30s".
+std::string describe(const TaskResult&, Duration timeout);
+
+} // namespace keepwell

@@ -1,0 +1,515 @@
+#include "supervisor/app/fleet.h"
+
+#include "supervisor/engine/names.h"
+#include "supervisor/engine/record_codec.h"
+#include "units/reason.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fmt/format.h>
+#include <random>
+#include <spdlog/spdlog.h>
+
+namespace keepwell {
+
+namespace {
+
+constexpr std::size_t kRecordLimit = 900;
+constexpr std::uint64_t kReadyPollMs = 100;
+constexpr auto kStallSlack =
+    2s; // a check that took this much longer than its deadline: we stood still, not it
+
+std::function<double()> make_jitter() {
+    return [engine = std::mt19937_64(std::random_device{}()),
+            spread = std::uniform_real_distribution<double>(0.0, 1.0)]() mutable {
+        return spread(engine);
+    };
+}
+
+bool transient(int error) {
+    return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE ||
+           error == EINTR;
+}
+
+} // namespace
+
+Fleet::Fleet(Ports ports, StateFile& state, WantedStore& wanted, EventStore& events,
+             const SupervisorSpec& spec)
+    : p_(std::move(ports)),
+      state_(state),
+      wanted_(wanted),
+      timeline_(
+          p_.clock, [this](UnitIndex i) { return engine_.key_of(i); },
+          [&events](std::string line) { events.append(std::move(line)); }),
+      engine_(p_.clock, p_.timers, *this, make_jitter()),
+      checks_({p_.mutable_clock, p_.timers, p_.http, p_.tcp, p_.tasks},
+              [this](const Observation& o) { observe(o); }),
+      dispatcher_({engine_, p_.processes, p_.tasks, checks_,
+                   [this](const std::string& key, const std::string& kind,
+                          const std::string& text) { timeline_.add(key, kind, text); },
+                   [this](UnitIndex i) { watch_ready_log(i); }},
+                  spec.max_parallel_starts),
+      actions_({engine_, p_.clock,
+                [this](UnitIndex i) {
+                    return views_[i].reason_text(engine_.spec(i), engine_.record(i), context(i));
+                },
+                [this](UnitIndex i) { return survivors(i); }}),
+      ready_timer_(p_.loop, [this] { poll_ready_logs(); }),
+      restarts_per_minute_(spec.restarts_per_minute) {}
+
+Fleet::~Fleet() = default;
+
+// ---- units
+// ------------------------------------------------------------------------------------------------------
+
+UnitIndex Fleet::add_unit(const UnitSpec& spec, bool restore) {
+    UnitRecord record = initial_record(spec, p_.clock.now());
+    if (restore)
+        if (const auto it = state_.stored().find(spec.key); it != state_.stored().end())
+            if (auto old = decode_record(it->second, spec)) record = std::move(*old);
+    const UnitIndex i = engine_.add(spec, std::move(record));
+    views_[i] = UnitView{};
+    dirty_.insert(i);
+    p_.log_added(spec.key, spec.log);
+    return i;
+}
+
+void Fleet::load(const Configuration& config) {
+    config_ = config;
+    for (const UnitSpec& spec : config.units)
+        if (spec.enabled) add_unit(spec, true);
+    engine_.link();
+    order_document();
+}
+
+void Fleet::start_wanted(UnitIndex i) {
+    const UnitSpec& spec = engine_.spec(i);
+    if (spec.kind == UnitKind::External)
+        return checks_.start(i, spec, engine_.record(i).generation);
+    if (wanted_.get(spec.key).value_or(spec.autostart ? Desired::Running : Desired::Stopped) ==
+        Desired::Running)
+        engine_.post(i, event::Start{}, {"", "autostart", -1});
+}
+
+ConfigDiff Fleet::apply(const Configuration& wanted) {
+    const ConfigDiff d = diff(config_, wanted);
+    const auto spec_of = [&](const std::string& key) {
+        return *std::find_if(wanted.units.begin(), wanted.units.end(),
+                             [&](const UnitSpec& u) { return u.key == key; });
+    };
+    config_ = wanted;
+    restarts_per_minute_ = wanted.supervisor.restarts_per_minute;
+    dispatcher_.set_max_parallel(wanted.supervisor.max_parallel_starts);
+    for (const auto& key : d.removed)
+        if (const auto i = engine_.find(key)) engine_.retire(*i);
+    std::vector<UnitIndex> fresh, again;
+    for (const auto& key : d.added)
+        if (spec_of(key).enabled) fresh.push_back(add_unit(spec_of(key), false));
+    for (const auto* keys : {&d.restarted, &d.updated})
+        for (const auto& key : *keys) {
+            const UnitSpec spec = spec_of(key);
+            const auto i = engine_.find(key);
+            if (!i) {
+                if (spec.enabled) fresh.push_back(add_unit(spec, false));
+                continue;
+            }
+            if (!spec.enabled) {
+                engine_.retire(*i);
+                continue;
+            }
+            views_[*i].keep_checks(engine_.spec(*i), spec);
+            engine_.replace(*i, spec);
+            p_.log_added(key, spec.log);
+            if (keys == &d.restarted) again.push_back(*i);
+            const UnitRecord& r = engine_.record(*i);
+            if (r.main_alive || spec.kind == UnitKind::External)
+                checks_.start(*i, engine_.spec(*i), r.generation);
+        }
+    engine_.link();
+    for (const UnitIndex i : fresh) start_wanted(i);
+    for (const UnitIndex i : again)
+        if (engine_.record(i).desired == Desired::Running)
+            engine_.post(i, event::Restart{}, {"", "reload", -1});
+    order_document();
+    p_.changed();
+    return d;
+}
+
+void Fleet::order_document() {
+    std::vector<std::string> keys;
+    for (const UnitSpec& spec : config_.units) keys.push_back(spec.key);
+    document_.set_order(keys);
+}
+
+Result<std::vector<UnitIndex>> Fleet::resolve(const std::vector<std::string>& names) const {
+    std::vector<const UnitSpec*> specs;
+    for (const UnitIndex i : engine_.all())
+        if (!engine_.retiring(i)) specs.push_back(&engine_.spec(i));
+    const auto keys = resolve_names(specs, names);
+    if (!keys) return keys.error();
+    std::vector<UnitIndex> found;
+    for (const auto& key : *keys) found.push_back(*engine_.find(key));
+    return found;
+}
+
+void Fleet::want(UnitIndex i, Desired desired) { wanted_.set(engine_.spec(i).key, desired); }
+
+// ---- what the keeper says
+// ---------------------------------------------------------------------------------------
+
+void Fleet::on_spawned(const std::string& key, Generation g, std::int64_t pid) {
+    if (const auto i = engine_.find(key)) engine_.post(*i, event::Spawned{g, pid});
+}
+
+std::string Fleet::spawn_error(const UnitSpec& spec, SpawnStage stage, int error) const {
+    const char* name = nullptr;
+    std::string subject;
+    if (stage == SpawnStage::Directory) {
+        name = "directory";
+        subject = spec.process.directory;
+    } else if (stage == SpawnStage::Exec) {
+        name = "command";
+        subject = spec.process.command.empty() ? "" : spec.process.command.front();
+    } else if (stage == SpawnStage::Groups || stage == SpawnStage::Gid ||
+               stage == SpawnStage::Uid) {
+        name = "user";
+        subject = spec.process.user ? spec.process.user->name : "";
+    }
+    std::string text = fmt::format("{}{}{}: {}", to_string(stage), subject.empty() ? "" : " ",
+                                   subject, std::strerror(error));
+    if (!name) return text;
+    const auto it = spec.where.positions.find(name);
+    if (it == spec.where.positions.end()) return text;
+    return fmt::format("{} (unit.{}.{}, {}:{}:{})", text, spec.key, name, it->second.file,
+                       it->second.line, it->second.column);
+}
+
+void Fleet::on_spawn_failed(const std::string& key, Generation g, SpawnStage stage, int error) {
+    const auto i = engine_.find(key);
+    if (!i) return;
+    const std::string text = spawn_error(engine_.spec(*i), stage, error);
+    spdlog::warn("cannot start {}: {}", key, text);
+    engine_.post(*i, event::SpawnFailed{g, stage, error, transient(error)}, {text, "", -1});
+}
+
+void Fleet::on_exited(const std::string& key, Generation g, const ExitStatus& status) {
+    confirmed_.insert(key);
+    if (const auto i = engine_.find(key)) return engine_.post(*i, event::Exited{g, status});
+    p_.processes.ack(key, g);
+}
+
+void Fleet::on_tree_empty(const std::string& key, Generation g) {
+    confirmed_.insert(key);
+    if (const auto i = engine_.find(key)) return engine_.post(*i, event::TreeEmpty{g});
+    p_.processes.ack(key, g);
+}
+
+// A unit that left the configuration while no supervisor lived: it gets one stop by the default
+// policy.
+UnitIndex Fleet::adopt_unknown(const std::string& key, Generation g, std::int64_t pid,
+                               Instant started_at) {
+    UnitSpec spec;
+    spec.key = spec.name = key;
+    UnitRecord record = initial_record(spec, p_.clock.now());
+    record.generation = g;
+    record.desired = Desired::Running;
+    const UnitIndex i = engine_.add(spec, std::move(record));
+    views_[i] = UnitView{};
+    engine_.post(i, event::Adopted{g, pid, started_at});
+    engine_.retire(i);
+    return i;
+}
+
+void Fleet::on_adopted(const std::string& key, Generation g, std::int64_t pid, Instant started_at) {
+    confirmed_.insert(key);
+    if (const auto i = engine_.find(key))
+        engine_.post(*i, event::Adopted{g, pid, started_at});
+    else
+        adopt_unknown(key, g, pid, started_at);
+}
+
+void Fleet::on_list_complete() {
+    if (reconciled_) return;
+    reconciled_ = true;
+    for (const UnitIndex i : engine_.all())
+        if (!engine_.retiring(i)) reconcile(i);
+    p_.changed();
+}
+
+void Fleet::reconcile(UnitIndex i) {
+    const UnitRecord& r = engine_.record(i);
+    const UnitSpec& spec = engine_.spec(i);
+    const bool known = confirmed_.count(spec.key) != 0;
+    const bool restored = state_.stored().count(spec.key) != 0;
+    if (known) return;
+    if (r.main_alive || r.tree_alive) {
+        const Generation g = r.generation;
+        if (r.main_alive) engine_.post(i, event::Exited{g, ExitStatus{}});
+        engine_.post(i, event::TreeEmpty{g});
+        return;
+    }
+    // The predecessor died between its decision and the keeper's answer: spawning is idempotent, so
+    // ask again.
+    if (restored && r.state == State::Starting)
+        return dispatcher_.effect(i, effect::Spawn{r.generation});
+    if (!restored || r.state == State::Stopped) start_wanted(i);
+    if (spec.kind == UnitKind::External && restored) checks_.start(i, spec, r.generation);
+}
+
+// ---- steps
+// ------------------------------------------------------------------------------------------------------
+
+void Fleet::save(const StepInfo& info) {
+    const Status s = state_.save(info.spec.key, encode_record(info.after, info.spec, kRecordLimit));
+    if (!s && !state_failed_)
+        spdlog::error("{}; after a crash of keepwell its counters would be lost",
+                      s.error().message);
+    state_failed_ = !s;
+}
+
+void Fleet::on_step(const StepInfo& info) {
+    views_[info.unit].step(info, p_.clock.wall());
+    if (info.changed) save(info);
+    timeline_.record(info);
+    count_trips(info);
+    stale_ += info.after.stale_events - info.before.stale_events;
+    if (const auto* e = std::get_if<event::Exited>(&info.event))
+        p_.processes.ack(info.spec.key, e->generation);
+    if (const auto* e = std::get_if<event::TreeEmpty>(&info.event))
+        p_.processes.ack(info.spec.key, e->generation);
+    if (info.after.state != State::Starting) ready_logs_.erase(info.unit);
+    dirty_.insert(info.unit);
+    dispatcher_.stepped(info);
+    actions_.stepped(info);
+    if (info.before.state != info.after.state || info.before.health != info.after.health ||
+        info.changed)
+        p_.changed();
+    if (info.before.state != info.after.state)
+        spdlog::debug("{}: {} -> {}", info.spec.key, to_string(info.before.state),
+                      to_string(info.after.state));
+    check_shutdown();
+}
+
+void Fleet::on_effect(UnitIndex i, const Effect& e) { dispatcher_.effect(i, e); }
+
+void Fleet::on_erased(UnitIndex i, const std::string& key) {
+    dispatcher_.erased(i);
+    ready_logs_.erase(i);
+    check_watches_.erase(i);
+    views_.erase(i);
+    dirty_.erase(i);
+    erased_.push_back(key);
+    state_.erase(key);
+    timeline_.forget(key);
+    actions_.erased(key);
+    p_.changed();
+}
+
+void Fleet::count_trips(const StepInfo& info) {
+    const bool by_check = info.before.state == State::Running &&
+                          info.after.state == State::Stopping &&
+                          info.after.reason.kind == ReasonKind::CheckFailing;
+    if (by_check) trips_.push_back(p_.clock.now());
+}
+
+bool Fleet::storm_guard_allows() {
+    const Instant now = p_.clock.now();
+    while (!trips_.empty() && now - trips_.front() > 1min) trips_.pop_front();
+    return restarts_per_minute_ == 0 || trips_.size() < restarts_per_minute_;
+}
+
+// ---- checks
+// -----------------------------------------------------------------------------------------------------
+
+bool Fleet::blamed(const UnitSpec&, const CheckSpec& check) const {
+    return std::any_of(check.blames.begin(), check.blames.end(), [&](const std::string& key) {
+        const auto i = engine_.find(key);
+        if (!i) return false;
+        const UnitRecord& r = engine_.record(*i);
+        return r.health == Verdict::Down || r.state == State::Stopped || r.state == State::Waiting;
+    });
+}
+
+void Fleet::observe(const Observation& o) {
+    const UnitSpec& spec = engine_.spec(o.unit);
+    if (o.check >= spec.checks.size()) return;
+    const CheckSpec& check = spec.checks[o.check];
+    views_[o.unit].observe(spec, o, p_.clock.wall());
+    const bool stalled = o.took > check.timeout + kStallSlack;
+    const bool soft = spec.kind == UnitKind::External && o.soft && o.outcome == CheckOutcome::Fail;
+    const event::CheckResult result{o.generation,
+                                    o.check,
+                                    o.outcome,
+                                    o.code,
+                                    !stalled && !blamed(spec, check),
+                                    storm_guard_allows(),
+                                    CheckEffect::Degraded,
+                                    soft};
+    engine_.post(
+        o.unit, result,
+        {clean_text(o.output), "", std::chrono::duration<double, std::milli>(o.took).count()});
+    const UnitRecord& r = engine_.record(o.unit);
+    if (o.check < r.checks.size()) {
+        const CheckCounter& c = r.checks[o.check];
+        checks_.set_pending(o.unit, o.check, c.failures > 0 && !c.tripped);
+    }
+    const bool proves = spec.ready.kind == ReadyKind::Check && spec.ready.arg == check.id;
+    if (proves && o.outcome != CheckOutcome::Fail && r.state == State::Starting)
+        engine_.post(o.unit, event::Ready{o.generation});
+    report_checks(o);
+}
+
+void Fleet::watch_checks(const std::string& id, UnitIndex i, std::optional<CheckIndex> check) {
+    CheckWatch w;
+    w.action = id;
+    for (CheckIndex c = 0; c < engine_.spec(i).checks.size(); ++c)
+        if (check ? *check == c : engine_.record(i).checks[c].enabled) w.left.insert(c);
+    const std::string& key = engine_.spec(i).key;
+    const bool active = engine_.record(i).main_alive || engine_.spec(i).kind == UnitKind::External;
+    if (w.left.empty()) return actions_.set(id, key, true, "no checks");
+    if (!active) return actions_.set(id, key, false, "cannot check " + key + ": it is not running");
+    check_watches_.emplace(i, std::move(w));
+    checks_.run_now(i, check);
+}
+
+void Fleet::report_checks(const Observation& o) {
+    const UnitSpec& spec = engine_.spec(o.unit);
+    auto [it, end] = check_watches_.equal_range(o.unit);
+    while (it != end) {
+        CheckWatch& w = it->second;
+        if (w.left.erase(o.check) != 0 && o.outcome == CheckOutcome::Fail)
+            w.failed.push_back(spec.checks[o.check].id + ": " + clean_text(o.output, 120));
+        if (!w.left.empty()) {
+            ++it;
+            continue;
+        }
+        const std::string text =
+            w.failed.empty() ? "all checks pass" : fmt::format("{}", fmt::join(w.failed, "; "));
+        actions_.set(w.action, spec.key, w.failed.empty(), text);
+        it = check_watches_.erase(it);
+    }
+}
+
+// ---- readiness by log
+// -------------------------------------------------------------------------------------------
+
+void Fleet::watch_ready_log(UnitIndex i) {
+    const UnitSpec& spec = engine_.spec(i);
+    if (spec.ready.kind != ReadyKind::Log) return;
+    auto matcher = LineMatcher::compile(spec.ready.arg);
+    if (!matcher) return; // the loader has compiled it already
+    const std::string& dir = config_.supervisor.log_dir;
+    ready_logs_.insert_or_assign(
+        i, LogWatch(dir, spec.key, log_end(dir, spec.key), std::move(*matcher)));
+    ready_timer_.start(kReadyPollMs, kReadyPollMs);
+}
+
+void Fleet::poll_ready_logs() {
+    std::vector<UnitIndex> ready;
+    for (auto& [i, watch] : ready_logs_)
+        if (const auto matched = watch.poll(); matched && *matched) ready.push_back(i);
+    for (const UnitIndex i : ready) {
+        ready_logs_.erase(i);
+        engine_.post(i, event::Ready{engine_.record(i).generation});
+    }
+    if (ready_logs_.empty()) ready_timer_.stop();
+}
+
+// ---- documents
+// --------------------------------------------------------------------------------------------------
+
+UnitView::Context Fleet::context(UnitIndex i) const {
+    return {p_.clock, [this](UnitIndex other) { return engine_.key_of(other); },
+            [this, i](CheckIndex c) { return checks_.next_run(i, c); },
+            p_.processes.owns_tree(engine_.spec(i).key), 30};
+}
+
+UnitSnapshot Fleet::snapshot(UnitIndex i) const {
+    return views_.at(i).snapshot(engine_.spec(i), engine_.record(i), context(i));
+}
+
+StatusDocument& Fleet::document() {
+    for (const auto& key : erased_)
+        if (!engine_.find(key)) document_.remove(key);
+    erased_.clear();
+    for (const UnitIndex i : dirty_) document_.update(snapshot(i));
+    dirty_.clear();
+    return document_;
+}
+
+void Fleet::tick() {
+    for (const UnitIndex i : engine_.all()) {
+        views_[i].tick(engine_.record(i));
+        dirty_.insert(i);
+    }
+}
+
+void Fleet::set_figures(UnitIndex i, const std::string& key, ProcessFigures f) {
+    if (engine_.find(key) != i) return;
+    views_[i].set_figures(std::move(f));
+    dirty_.insert(i);
+}
+
+void Fleet::set_log(const std::string& key, std::uint64_t dropped, const std::string& error) {
+    const auto i = engine_.find(key);
+    if (!i) return;
+    views_[*i].set_log(dropped, error);
+    dirty_.insert(*i);
+    p_.changed();
+}
+
+std::string Fleet::survivors(UnitIndex i) const {
+    std::string text;
+    for (const Survivor& s : p_.processes.survivors(engine_.spec(i).key))
+        text += fmt::format("{}pid {} ({}, state {})", text.empty() ? "" : ", ", s.pid, s.name,
+                            s.state);
+    return text;
+}
+
+std::string Fleet::next_text(UnitIndex i) const {
+    const UnitRecord& r = engine_.record(i);
+    const Instant now = p_.clock.now();
+    const auto in = [&](TimerKind k) {
+        return human_duration(
+            std::chrono::ceil<std::chrono::seconds>(std::max(Duration{}, *r.deadline(k) - now)));
+    };
+    if (r.deadline(TimerKind::Retry)) return "next try in " + in(TimerKind::Retry);
+    if (r.deadline(TimerKind::Kill))
+        return "SIGKILL in " + in(TimerKind::Kill) + " if it does not end";
+    if (r.deadline(TimerKind::Reset))
+        return "backoff and budget reset in " + in(TimerKind::Reset) + " if it stays healthy";
+    if (r.state == State::Starting && r.deadline(TimerKind::Ready))
+        return "must be ready within " + in(TimerKind::Ready);
+    if (r.state == State::Failed) return "nothing until: keepwell start " + engine_.spec(i).key;
+    return "";
+}
+
+// ---- shutdown
+// ---------------------------------------------------------------------------------------------------
+
+void Fleet::shut_down(const std::string& who, std::function<void()> done) {
+    if (shutting_down()) return;
+    shutdown_done_ = std::move(done);
+    timeline_.add("", "shutdown", "stops everything, asked by " + who);
+    std::vector<UnitIndex> children;
+    for (const UnitIndex i : engine_.all())
+        if (engine_.spec(i).kind != UnitKind::External) children.push_back(i);
+    shutdown_id_ = actions_.begin_shutdown(children);
+    check_shutdown();
+}
+
+void Fleet::check_shutdown() {
+    if (!shutting_down() || !shutdown_done_) return;
+    for (const UnitIndex i : engine_.all()) {
+        const UnitRecord& r = engine_.record(i);
+        const bool still = engine_.spec(i).kind != UnitKind::External &&
+                           (r.main_alive || r.tree_alive || r.desired == Desired::Running ||
+                            r.state == State::Starting);
+        if (still) return;
+    }
+    // Not from inside a step: done() tears things down.
+    p_.timers.arm(p_.clock.now(), [done = std::exchange(shutdown_done_, {})] { done(); });
+}
+
+} // namespace keepwell

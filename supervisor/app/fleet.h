@@ -1,0 +1,144 @@
+// Fleet: the running set of units. Joins the engine with the keeper, the checks, the logs, the
+// timeline, the state file and the documents; the one place where a step becomes visible to the
+// others.
+//
+// Life: construct -> load(config) (records restored from the state file) -> connected() by the
+// keeper's LIST -> reconciled: what was alive and is not any more is told to the engine, what shall
+// run is started. One thread.
+#pragma once
+
+#include "supervisor/app/actions.h"
+#include "supervisor/app/dispatcher.h"
+#include "supervisor/config/config.h"
+#include "supervisor/engine/engine.h"
+#include "supervisor/engine/event_store.h"
+#include "supervisor/engine/state_file.h"
+#include "supervisor/engine/timeline.h"
+#include "supervisor/engine/unit_view.h"
+#include "supervisor/engine/wanted.h"
+#include "supervisor/logs/log_reader.h"
+#include "supervisor/status/status_document.h"
+#include "units/ports/process_host.h"
+#include "watchers/check_scheduler.h"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace keepwell {
+
+class Fleet final : public EngineListener, public ProcessListener {
+  public:
+    struct Ports {
+        uv::Loop& loop;
+        const Clock& clock;
+        Timers& timers;
+        ProcessHost& processes;
+        TaskHost& tasks;
+        HttpClient& http;
+        TcpProbe& tcp;
+        Clock& mutable_clock;
+        std::function<void()> changed; // the document has news
+        std::function<void(const std::string& key, const LogSpec&)>
+            log_added; // a unit's log settings
+    };
+    Fleet(Ports, StateFile&, WantedStore&, EventStore&, const SupervisorSpec&);
+    ~Fleet() override;
+
+    void load(const Configuration&);
+    ConfigDiff apply(const Configuration& wanted); // a reload that has passed validation
+    const Configuration& configuration() const { return config_; }
+
+    // Stops everything in reverse order; `done` is called once when nothing lives any more.
+    void shut_down(const std::string& who, std::function<void()> done);
+    bool shutting_down() const { return !shutdown_id_.empty(); }
+
+    // For Control.
+    Engine& engine() { return engine_; }
+    Actions& actions() { return actions_; }
+    Timeline& timeline() { return timeline_; }
+    Dispatcher& dispatcher() { return dispatcher_; }
+    CheckScheduler& checks() { return checks_; }
+    Result<std::vector<UnitIndex>> resolve(const std::vector<std::string>& names) const;
+    UnitSnapshot snapshot(UnitIndex) const;
+    std::string survivors(UnitIndex) const;
+    std::string next_text(UnitIndex) const; // the last line of `why`
+    void want(UnitIndex, Desired);          // an operator's word, kept over a reboot
+    // Every check of the unit asked for by action `id` reports to it.
+    void watch_checks(const std::string& id, UnitIndex, std::optional<CheckIndex>);
+
+    StatusDocument& document(); // brought up to date with what changed
+    void tick();                // one history step for every unit
+    void set_figures(UnitIndex, const std::string& key, ProcessFigures);
+    void set_log(const std::string& key, std::uint64_t dropped, const std::string& error);
+    std::uint64_t stale_events() const { return stale_; }
+
+    // EngineListener
+    void on_step(const StepInfo&) override;
+    void on_effect(UnitIndex, const Effect&) override;
+    void on_erased(UnitIndex, const std::string& key) override;
+    // ProcessListener
+    void on_spawned(const std::string& key, Generation, std::int64_t pid) override;
+    void on_spawn_failed(const std::string& key, Generation, SpawnStage, int error) override;
+    void on_exited(const std::string& key, Generation, const ExitStatus&) override;
+    void on_tree_empty(const std::string& key, Generation) override;
+    void on_adopted(const std::string& key, Generation, std::int64_t pid,
+                    Instant started_at) override;
+    void on_list_complete() override;
+
+  private:
+    struct CheckWatch {
+        std::string action;
+        std::set<CheckIndex> left;
+        std::vector<std::string> failed;
+    };
+    UnitIndex add_unit(const UnitSpec&, bool restore);
+    void start_wanted(UnitIndex);
+    void reconcile(UnitIndex);
+    UnitIndex adopt_unknown(const std::string& key, Generation, std::int64_t pid,
+                            Instant started_at);
+    void observe(const Observation&);
+    bool blamed(const UnitSpec&, const CheckSpec&) const;
+    bool storm_guard_allows();
+    void count_trips(const StepInfo&);
+    void watch_ready_log(UnitIndex);
+    void poll_ready_logs();
+    void report_checks(const Observation&);
+    void save(const StepInfo&);
+    void check_shutdown();
+    void order_document();
+    UnitView::Context context(UnitIndex) const;
+    std::string spawn_error(const UnitSpec&, SpawnStage, int error) const;
+
+    Ports p_;
+    StateFile& state_;
+    WantedStore& wanted_;
+    Configuration config_;
+    Timeline timeline_;
+    Engine engine_;
+    CheckScheduler checks_;
+    Dispatcher dispatcher_;
+    Actions actions_;
+    StatusDocument document_;
+    std::unordered_map<UnitIndex, UnitView> views_;
+    std::unordered_set<UnitIndex> dirty_;
+    std::vector<std::string> erased_;           // keys that left the document
+    std::unordered_set<std::string> confirmed_; // told by the keeper's LIST after a connect
+    bool reconciled_ = false;
+    std::deque<Instant> trips_; // check-triggered restarts of the last minute
+    std::unordered_map<UnitIndex, LogWatch> ready_logs_;
+    uv::Timer ready_timer_;
+    std::multimap<UnitIndex, CheckWatch> check_watches_;
+    std::string shutdown_id_;
+    std::function<void()> shutdown_done_;
+    std::uint64_t stale_ = 0;
+    bool state_failed_ = false;
+    std::uint32_t restarts_per_minute_;
+};
+
+} // namespace keepwell
