@@ -121,11 +121,20 @@ struct TcpCheckSpec {
     std::string expect; // substring of what comes back; empty = a connection is enough
     bool operator==(const TcpCheckSpec&) const = default;
 };
+struct UserSpec { // resolved at load, in the parent; never looked up in a child
+    std::string name;
+    std::uint32_t uid = 0;
+    std::uint32_t gid = 0;
+    std::vector<std::uint32_t> groups;
+    std::string home = "/";
+    bool operator==(const UserSpec&) const = default;
+};
 struct ExecCheckSpec {
     Argv command;
     std::string user;      // empty = the unit's user
     std::string directory; // empty = the unit's directory
     std::optional<int> warn_exit;
+    std::optional<UserSpec> run_as; // `user`, resolved at load; nullopt = the unit's user
     bool operator==(const ExecCheckSpec&) const = default;
 };
 using ProbeSpec = std::variant<HttpCheckSpec, TcpCheckSpec, ExecCheckSpec>;
@@ -159,14 +168,6 @@ std::string_view type_name(const ProbeSpec&) noexcept; // "http" "tcp" "exec"
 // ---- process
 // ----------------------------------------------------------------------------------------------------
 
-struct UserSpec { // resolved at load, in the parent; never looked up in a child
-    std::string name;
-    std::uint32_t uid = 0;
-    std::uint32_t gid = 0;
-    std::vector<std::uint32_t> groups;
-    std::string home = "/";
-    bool operator==(const UserSpec&) const = default;
-};
 struct LimitSpec { // rlimits; nullopt = leave what keepwell's caller had
     std::optional<std::uint64_t> nofile, core = 0, nproc, stack, as, fsize, memlock;
     bool operator==(const LimitSpec&) const = default;

@@ -31,6 +31,7 @@ struct LoadResult {
     std::vector<ConfigMessage> errors;
     std::vector<ConfigMessage> warnings;
     std::vector<std::string> files; // everything that was read, in order
+    std::vector<std::string> texts; // what these files held
     bool ok() const { return errors.empty(); }
 };
 

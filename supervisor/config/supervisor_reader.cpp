@@ -1,0 +1,72 @@
+#include "supervisor/config/supervisor_reader.h"
+
+#include "supervisor/config/defaults.h"
+#include "supervisor/config/expand.h"
+#include "supervisor/config/values.h"
+
+namespace keepwell::config {
+namespace {
+
+void read_listen(Reader& reader, std::vector<std::string>& to) {
+    if (!reader.texts("listen", to)) return;
+    for (const Node& item : reader.node().find("listen")->items) {
+        if (const Status good = check_host_port(item.text); !good) {
+            reader.error(item, good.error().message);
+        }
+    }
+}
+
+void read_folder(Reader& reader, std::string_view key, std::string& to) {
+    std::string value;
+    if (!reader.nonempty_text(key, value)) return;
+    if (!value.starts_with('/')) {
+        reader.error(*reader.node().find(key),
+                     quote(value) + " is relative (write the whole path)");
+        return;
+    }
+    while (value.size() > 1 && value.ends_with('/')) value.pop_back();
+    to = std::move(value);
+}
+
+void read_log_level(Reader& reader, std::string& to) {
+    constexpr std::string_view kLevels[] = {"trace", "debug", "info", "warning", "error"};
+    std::size_t level = 0;
+    const bool given = reader.one_of<std::size_t>(
+        "log_level",
+        {{kLevels[0], 0}, {kLevels[1], 1}, {kLevels[2], 2}, {kLevels[3], 3}, {kLevels[4], 4}},
+        level);
+    if (given) to = kLevels[level];
+}
+
+void read_table(const Node& table, SupervisorSpec& to, Messages& messages) {
+    Reader reader(table, messages);
+    read_folder(reader, "runtime_dir", to.runtime_dir);
+    read_folder(reader, "state_dir", to.state_dir);
+    read_folder(reader, "log_dir", to.log_dir);
+    read_folder(reader, "status_file", to.status_file);
+    reader.duration("status_interval", to.status_interval, 100ms);
+    read_listen(reader, to.listen);
+    read_log_level(reader, to.log_level);
+    reader.boolean("dry_run", to.dry_run);
+    reader.integer("max_parallel_starts", to.max_parallel_starts, 1, 10'000);
+    reader.integer("restarts_per_minute", to.restarts_per_minute, 0, 1'000'000);
+    reader.number("health_threshold", to.health_threshold, 0.0, 1.0);
+    for (const std::string_view key : {"metrics", "api", "history"}) reader.later(key);
+    reader.finish();
+}
+
+} // namespace
+
+SupervisorSpec read_supervisor(const Node* table, const LoadOptions& options, Messages& messages) {
+    SupervisorSpec spec = default_supervisor(options.user_run);
+    if (table != nullptr) read_table(*table, spec, messages);
+    if (spec.status_file.empty()) spec.status_file = spec.runtime_dir + "/status.json";
+    if (const auto file = from_environment("KEEPWELL_STATUS_FILE"); file && !file->empty()) {
+        spec.status_file = *file;
+    }
+    if (!options.status_file.empty()) spec.status_file = options.status_file;
+    spec.dry_run = spec.dry_run || options.dry_run;
+    return spec;
+}
+
+} // namespace keepwell::config
