@@ -1,0 +1,26 @@
+#include "supervisor/api/control.h"
+
+namespace keepwell {
+
+std::string_view to_string(Verb verb) noexcept {
+    switch (verb) {
+    case Verb::Start: return "start";
+    case Verb::Stop: return "stop";
+    case Verb::Restart: return "restart";
+    case Verb::Reload: return "reload";
+    case Verb::Signal: return "signal";
+    case Verb::Check: return "check";
+    case Verb::Pause: return "pause";
+    case Verb::Resume: return "resume";
+    case Verb::Reset: return "reset";
+    }
+    return "unknown";
+}
+
+std::optional<Verb> parse_verb(std::string_view text) noexcept {
+    for (int i = 0; i <= static_cast<int>(Verb::Reset); ++i)
+        if (to_string(static_cast<Verb>(i)) == text) return static_cast<Verb>(i);
+    return std::nullopt;
+}
+
+} // namespace keepwell

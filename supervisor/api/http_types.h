@@ -1,0 +1,40 @@
+// Request and Reply: what the routes see of HTTP. Plain values; no library's types.
+#pragma once
+
+#include "supervisor/api/control.h"
+#include "units/time.h"
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace keepwell::api {
+
+struct Request {
+    std::string method;
+    std::string target; // as it came: path and query, still percent-encoded
+    std::string body;
+    std::string content_type, keepwell_request, if_none_match;
+    Peer peer;
+    bool waited = false; // asked again after Reply::wait: answer now
+};
+
+// "Not yet": ask again when ready() says so or the time is over. ready() is called on the loop
+// about every 50 ms and must be cheap.
+struct Wait {
+    Duration at_most{};
+    std::function<bool()> ready;
+};
+
+struct Reply {
+    int status = 200;
+    std::string body;
+    std::string content_type = "application/json";
+    std::vector<std::pair<std::string, std::string>> headers;
+    std::optional<Wait> wait; // when set, the rest means nothing
+};
+
+} // namespace keepwell::api

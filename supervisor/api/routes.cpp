@@ -1,0 +1,424 @@
+#include "supervisor/api/routes.h"
+
+#include "supervisor/api/request_body.h"
+#include "supervisor/status/json_writer.h"
+#include "supervisor/status/status_document.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+
+namespace keepwell::api {
+
+namespace {
+
+constexpr std::uint64_t kMostEvents = 10'000;
+constexpr std::uint64_t kLongestWait = 30;
+
+Reply json_reply(std::string body, int status = 200) {
+    Reply reply;
+    reply.status = status;
+    reply.body = std::move(body);
+    return reply;
+}
+
+// The number of a query parameter; `absent` without it; nullopt when it is none.
+std::optional<std::uint64_t> number(const Target& target, const std::string& name,
+                                    std::uint64_t absent) {
+    const auto it = target.query.find(name);
+    if (it == target.query.end()) return absent;
+    std::uint64_t value = 0;
+    const char* end = it->second.data() + it->second.size();
+    const auto [stop, error] = std::from_chars(it->second.data(), end, value);
+    if (error != std::errc() || stop != end) return std::nullopt;
+    return value;
+}
+
+bool asked(const Target& target, const std::string& name, std::string_view value) {
+    const auto it = target.query.find(name);
+    return it != target.query.end() && it->second == value;
+}
+
+std::string etag_of(std::string_view body) {
+    return fmt::format("\"{:016x}\"", std::hash<std::string_view>{}(body));
+}
+
+bool etag_matches(const std::string& if_none_match, const std::string& etag) {
+    return if_none_match == "*" || if_none_match.find(etag) != std::string::npos;
+}
+
+std::string action_json(const ActionView& action) {
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object();
+    w.member("action_id", action.id);
+    w.member("finished", action.finished);
+    w.member("ok", action.ok);
+    w.key("units").begin_array();
+    for (const auto& unit : action.units) {
+        w.begin_object();
+        w.member("key", unit.key);
+        w.member("status", unit.status);
+        w.member("message", unit.message);
+        w.end_object();
+    }
+    w.end_array().end_object();
+    return out;
+}
+
+bool matches(std::string_view pattern, const std::vector<std::string>& segments) {
+    for (const auto& segment : segments) {
+        const auto slash = pattern.find('/');
+        const auto part = pattern.substr(0, slash);
+        if (part != "*" ? part != segment : !is_name(segment)) return false;
+        if (slash == std::string_view::npos) return &segment == &segments.back();
+        pattern.remove_prefix(slash + 1);
+    }
+    return false;
+}
+
+bool is_json(std::string content_type) {
+    content_type.resize(std::min(content_type.find(';'), content_type.size()));
+    while (!content_type.empty() && content_type.back() == ' ') content_type.pop_back();
+    std::transform(content_type.begin(), content_type.end(), content_type.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+    return content_type == "application/json";
+}
+
+} // namespace
+
+const std::vector<Routes::Route>& Routes::table() {
+    static const std::vector<Route> routes = {
+        {"GET", "api/status", &Routes::get_status},
+        {"GET", "api/status/daemons", &Routes::get_daemons},
+        {"GET", "api/status/daemon/*", &Routes::get_daemon},
+        {"GET", "api/health", &Routes::get_supervisor_health},
+        {"GET", "api/health/live", &Routes::get_supervisor_health},
+        {"GET", "api/health/ready", &Routes::get_ready},
+        {"GET", "health", &Routes::get_health},
+        {"GET", "api/checks", &Routes::get_checks},
+        {"GET", "api/why/*", &Routes::get_why},
+        {"GET", "api/explain/*", &Routes::get_explain},
+        {"GET", "api/events", &Routes::get_events},
+        {"GET", "api/runtime", &Routes::get_runtime},
+        {"GET", "api/actions/*", &Routes::get_action},
+        {"POST", "api/actions", &Routes::post_actions},
+        {"POST", "api/services/*/*", &Routes::post_service},
+        {"POST", "api/checks/*/*/*", &Routes::post_check},
+        {"POST", "api/config/reload", &Routes::post_reload},
+        {"POST", "api/shutdown", &Routes::post_shutdown},
+    };
+    return routes;
+}
+
+Reply Routes::handle(const Request& request) {
+    const bool known_method =
+        request.method == "GET" || request.method == "HEAD" || request.method == "POST";
+    if (!known_method) {
+        Reply reply = fail(
+            405, "method_not_allowed",
+            fmt::format("cannot serve the method {}; use GET or POST", json_quote(request.method)));
+        reply.headers.emplace_back("Allow", "GET, HEAD, POST");
+        return reply;
+    }
+    const auto target = parse_target(request.target);
+    if (!target) return fail(400, "bad_request", "cannot read the path: broken percent escape");
+    return dispatch(Call{request, *target});
+}
+
+Reply Routes::dispatch(const Call& call) {
+    const std::string_view method = call.request.method == "POST" ? "POST" : "GET";
+    const Route* other = nullptr;
+    for (const auto& route : table()) {
+        if (!matches(route.pattern, call.target.segments)) continue;
+        other = &route;
+        if (route.method != method) continue;
+        if (method == "POST" && !is_json(call.request.content_type))
+            return fail(400, "bad_request",
+                        "cannot accept the request: it needs Content-Type: application/json");
+        if (method == "POST" && call.request.keepwell_request != "1")
+            return fail(400, "bad_request",
+                        "cannot accept the request: it needs the header X-Keepwell-Request: 1");
+        return (this->*route.handler)(call);
+    }
+    if (other == nullptr)
+        return fail(404, "not_found", "cannot find that path; docs/api.md lists them all");
+    const bool post = other->method == "POST";
+    Reply reply =
+        fail(405, "method_not_allowed",
+             fmt::format("cannot {} that path; use {}", post ? "read" : "change", other->method));
+    reply.headers.emplace_back("Allow", post ? "POST" : "GET, HEAD");
+    return reply;
+}
+
+Reply Routes::error(int status, std::string_view code, std::string_view message, WallTime now) {
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object();
+    w.member("status", "error");
+    w.member("error", message);
+    w.member("code", code);
+    w.member("timestamp", now);
+    w.end_object();
+    return json_reply(std::move(out), status);
+}
+
+Reply Routes::fail(int status, std::string_view code, std::string_view message) const {
+    return error(status, code, message, clock_.wall());
+}
+
+Reply Routes::unknown_service(const std::string& name) const {
+    return fail(
+        404, "unknown_service",
+        fmt::format("no service is named {}; keepwell status lists them", json_quote(name)));
+}
+
+Reply Routes::unknown_check(const std::string& unit, const std::string& check) const {
+    return fail(404, "unknown_check",
+                fmt::format("{} has no check named {}; keepwell checks lists them", unit,
+                            json_quote(check)));
+}
+
+Reply Routes::failed(const Error& e, std::string_view code_404) const {
+    if (e.code == ENOENT) return fail(404, code_404, e.message);
+    if (e.code == EINVAL) return fail(400, "bad_request", e.message);
+    return fail(409, "conflict", e.message);
+}
+
+Reply Routes::document(Result<std::string> result) const {
+    if (!result) return failed(result.error(), "unknown_service");
+    return json_reply(std::move(*result));
+}
+
+Reply Routes::success(std::string_view data) const {
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object();
+    w.member("status", "success");
+    w.raw_member("data", data);
+    w.member("timestamp", clock_.wall());
+    w.end_object();
+    return json_reply(std::move(out));
+}
+
+// ---- reading
+
+Reply Routes::get_status(const Call& call) {
+    Reply reply = json_reply(control_.status_json());
+    const std::string etag = etag_of(reply.body);
+    if (etag_matches(call.request.if_none_match, etag)) {
+        reply.status = 304;
+        reply.body.clear();
+    }
+    reply.headers.emplace_back("ETag", etag);
+    return reply;
+}
+
+Reply Routes::get_daemons(const Call&) {
+    const auto units = control_.units();
+    return success(daemons_json(units, clock_.wall(), control_.supervisor().health_threshold));
+}
+
+Reply Routes::get_daemon(const Call& call) {
+    const auto unit = control_.unit(call.at(3));
+    if (!unit) return unknown_service(call.at(3));
+    if (!asked(call.target, "format", "text")) return success(daemon_json(*unit, clock_.wall()));
+    Reply reply = json_reply(unit->ok ? "OK\n" : "NOT_OK\n");
+    reply.content_type = "text/plain; charset=utf-8";
+    return reply;
+}
+
+Reply Routes::health_of_supervisor(bool ready) const {
+    const SupervisorSnapshot s = control_.supervisor();
+    const WallTime now = clock_.wall();
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object();
+    w.member("status", ready ? "healthy" : "unknown");
+    w.member("timestamp", now);
+    w.member("version", s.version);
+    const std::int64_t up = s.started_at.ms == 0 ? 0 : (now.ms - s.started_at.ms) / 1000;
+    w.member("uptime_s", std::max<std::int64_t>(0, up));
+    w.end_object();
+    return json_reply(std::move(out), ready ? 200 : 503);
+}
+
+// Who answers is alive: the loop runs.
+Reply Routes::get_supervisor_health(const Call&) { return health_of_supervisor(true); }
+
+// Ready once its units are known.
+Reply Routes::get_ready(const Call&) {
+    return health_of_supervisor(control_.supervisor().started_at.ms != 0);
+}
+
+Reply Routes::get_health(const Call& call) {
+    const auto units = control_.units();
+    Reply reply = json_reply(health_json(units, control_.supervisor()));
+    if (asked(call.target, "strict", "1") && overall_status(units) != "healthy") reply.status = 503;
+    return reply;
+}
+
+Reply Routes::get_checks(const Call&) { return json_reply(checks_json(control_.units())); }
+
+Reply Routes::get_why(const Call& call) {
+    if (!control_.unit(call.at(2))) return unknown_service(call.at(2));
+    return document(control_.why_json(call.at(2)));
+}
+
+Reply Routes::get_explain(const Call& call) {
+    if (!control_.unit(call.at(2))) return unknown_service(call.at(2));
+    return document(control_.explain_json(call.at(2)));
+}
+
+Reply Routes::get_events(const Call& call) {
+    const auto since = number(call.target, "since", 0);
+    const auto limit = number(call.target, "limit", 1000);
+    const auto wait = number(call.target, "wait", 0);
+    if (!since || !limit || !wait)
+        return fail(400, "bad_request", "cannot read since, limit or wait: not a number");
+    const auto most = static_cast<std::size_t>(std::min(*limit, kMostEvents));
+    std::string events = control_.events_json(*since, most);
+    if (*wait > 0 && !call.request.waited && has_no_events(events)) {
+        Reply later;
+        later.wait = Wait{std::chrono::seconds(std::min(*wait, kLongestWait)),
+                          [this, since, most, events = std::move(events)] {
+                              return control_.events_json(*since, most) != events;
+                          }};
+        return later;
+    }
+    return json_reply(std::move(events));
+}
+
+Reply Routes::get_runtime(const Call&) { return json_reply(control_.runtime_json()); }
+
+Reply Routes::get_action(const Call& call) {
+    const std::string& id = call.at(2);
+    const auto wait = number(call.target, "wait", 0);
+    if (!wait) return fail(400, "bad_request", "cannot read wait: not a number of seconds");
+    const auto action = control_.action(id);
+    if (!action)
+        return fail(404, "unknown_action",
+                    fmt::format("no action has the id {}; finished ones are kept for a while only",
+                                json_quote(id)));
+    std::string body = action_json(*action);
+    const std::string etag = etag_of(body);
+    const std::string& seen = call.request.if_none_match;
+    const bool news = action->finished || (!seen.empty() && !etag_matches(seen, etag));
+    if (*wait > 0 && !call.request.waited && !news) {
+        Reply later;
+        later.wait = Wait{std::chrono::seconds(std::min(*wait, kLongestWait)),
+                          [this, id, body = std::move(body)] {
+                              const auto now = control_.action(id);
+                              return !now || action_json(*now) != body;
+                          }};
+        return later;
+    }
+    Reply reply = json_reply(std::move(body));
+    reply.headers.emplace_back("ETag", etag);
+    return reply;
+}
+
+// ---- changing
+
+Reply Routes::begin(const ActionRequest& request) {
+    if (request.names.empty())
+        return fail(400, "bad_request", "cannot act: name at least one service in \"names\"");
+    if (request.verb == Verb::Signal && request.signal == 0)
+        return fail(400, "bad_request", "cannot send a signal: say which in \"signal\"");
+    if (!std::all_of(request.names.begin(), request.names.end(), is_name))
+        return fail(404, "unknown_service", "no service has such a name");
+    if (auto keys = control_.resolve(request.names); !keys) {
+        if (keys.error().code == EINVAL) return fail(400, "bad_request", keys.error().message);
+        return fail(404, "unknown_service", keys.error().message);
+    }
+    auto id = control_.act(request);
+    if (!id) return failed(id.error(), "unknown_service");
+    return json_reply(fmt::format("{{\"action_id\":{}}}", json_quote(*id)), 202);
+}
+
+Reply Routes::post_service(const Call& call) {
+    const auto verb = parse_verb(call.at(3));
+    if (!verb)
+        return fail(404, "not_found",
+                    fmt::format("no such action: {}; use start, stop, restart, reload, signal, "
+                                "check, pause, resume or reset",
+                                json_quote(call.at(3))));
+    std::vector<std::string_view> allowed;
+    if (*verb == Verb::Signal) allowed = {"signal"};
+    if (*verb == Verb::Pause) allowed = {"for"};
+    if (*verb == Verb::Check) allowed = {"check"};
+    const auto body = parse_body(call.request.body, allowed);
+    if (!body) return fail(400, "bad_request", body.error().message);
+    return begin(ActionRequest{*verb,
+                               {call.at(2)},
+                               body->signal.value_or(0),
+                               body->pause_for,
+                               body->check,
+                               call.request.peer});
+}
+
+Reply Routes::post_actions(const Call& call) {
+    const auto body = parse_body(call.request.body, {"verb", "names", "signal", "for", "check"});
+    if (!body) return fail(400, "bad_request", body.error().message);
+    if (!body->verb)
+        return fail(400, "bad_request",
+                    "cannot act: say what to do in \"verb\" (like \"restart\")");
+    return begin(ActionRequest{*body->verb, body->names, body->signal.value_or(0), body->pause_for,
+                               body->check, call.request.peer});
+}
+
+Reply Routes::post_check(const Call& call) {
+    const std::string& name = call.at(2);
+    const std::string& check = call.at(3);
+    const std::string& what = call.at(4);
+    if (what != "run" && what != "enable" && what != "disable")
+        return fail(404, "not_found", "no such action: use run, enable or disable");
+    if (const auto body = parse_body(call.request.body, {}); !body)
+        return fail(400, "bad_request", body.error().message);
+    const auto unit = control_.unit(name);
+    if (!unit) return unknown_service(name);
+    const bool known = std::any_of(unit->checks.begin(), unit->checks.end(),
+                                   [&](const CheckView& c) { return c.id == check; });
+    if (!known) return unknown_check(unit->key, check);
+    if (what == "run")
+        return begin(ActionRequest{Verb::Check, {name}, 0, std::nullopt, check, call.request.peer});
+    auto result = control_.enable_check(name, check, what == "enable", call.request.peer);
+    if (!result) return failed(result.error(), "unknown_check");
+    return json_reply(std::move(*result));
+}
+
+Reply Routes::post_reload(const Call& call) {
+    const auto body = parse_body(call.request.body, {"dry_run"});
+    if (!body) return fail(400, "bad_request", body.error().message);
+    auto result = control_.reload_config(body->dry_run, call.request.peer);
+    if (result) return json_reply(std::move(*result));
+    // One error a line, as `validate` prints them.
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object();
+    w.member("status", "error");
+    w.member("error", "cannot apply the configuration; the running one is untouched");
+    w.member("code", "bad_config");
+    w.key("errors").begin_array();
+    std::string_view rest = result.error().message;
+    while (!rest.empty()) {
+        const auto end = std::min(rest.find('\n'), rest.size());
+        if (end > 0) w.value(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+    w.end_array();
+    w.member("timestamp", clock_.wall());
+    w.end_object();
+    return json_reply(std::move(out), 400);
+}
+
+Reply Routes::post_shutdown(const Call& call) {
+    if (const auto body = parse_body(call.request.body, {}); !body)
+        return fail(400, "bad_request", body.error().message);
+    control_.shutdown(call.request.peer);
+    return json_reply("{\"status\":\"success\"}", 202);
+}
+
+} // namespace keepwell::api

@@ -1,0 +1,74 @@
+// Routes: the control API of docs/api.md on top of Control.
+//
+// handle() never blocks and does not throw for bad requests: each gets an answer with the error
+// shape. A request's text reaches Control only as a decoded name or a parsed value. Called on the
+// loop; may call Control, which may post events, but never handle() again.
+#pragma once
+
+#include "supervisor/api/control.h"
+#include "supervisor/api/http_types.h"
+#include "supervisor/api/target.h"
+#include "units/ports/clock.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepwell::api {
+
+class Routes {
+  public:
+    Routes(Control& control, const Clock& clock) : control_(control), clock_(clock) {}
+    Reply handle(const Request&);
+
+    // {"status":"error",…} for what fails before routing.
+    static Reply error(int status, std::string_view code, std::string_view message, WallTime now);
+
+  private:
+    struct Call { // a request with its target taken apart
+        const Request& request;
+        const Target& target;
+        const std::string& at(std::size_t i) const { return target.segments[i]; }
+        std::size_t size() const { return target.segments.size(); }
+    };
+    using Handler = Reply (Routes::*)(const Call&);
+    struct Route {
+        std::string_view method, pattern; // "api/why/*": a star is one name
+        Handler handler;
+    };
+    static const std::vector<Route>& table();
+
+    Reply get_status(const Call&);
+    Reply get_daemons(const Call&);
+    Reply get_daemon(const Call&);
+    Reply get_supervisor_health(const Call&);
+    Reply get_ready(const Call&);
+    Reply get_health(const Call&);
+    Reply get_checks(const Call&);
+    Reply get_why(const Call&);
+    Reply get_explain(const Call&);
+    Reply get_events(const Call&);
+    Reply get_runtime(const Call&);
+    Reply get_action(const Call&);
+    Reply post_service(const Call&);
+    Reply post_actions(const Call&);
+    Reply post_check(const Call&);
+    Reply post_reload(const Call&);
+    Reply post_shutdown(const Call&);
+
+    Reply dispatch(const Call&);
+    Reply begin(const ActionRequest&);
+    Reply run_check(const Call&, const std::string& unit);
+    Reply health_of_supervisor(bool ready) const;
+    Reply fail(int status, std::string_view code, std::string_view message) const;
+    Reply unknown_service(const std::string& name) const;
+    Reply unknown_check(const std::string& unit, const std::string& check) const;
+    Reply failed(const Error&, std::string_view code_404) const;
+    Reply document(Result<std::string>) const;
+    Reply success(std::string_view data) const;
+
+    Control& control_;
+    const Clock& clock_;
+};
+
+} // namespace keepwell::api

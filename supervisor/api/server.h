@@ -1,0 +1,48 @@
+// ApiServer: the control API over HTTP on a unix socket, on the loop and without threads.
+//
+// Requests reach Control on the loop, one at a time; a slow or silent client costs a connection and
+// nothing else. Control and Clock must outlive the server; the destructor answers what it can, once
+// more through Control, then closes everything and removes the socket. Not to be destroyed from
+// inside a call of Control.
+#pragma once
+
+#include "supervisor/api/control.h"
+#include "units/ports/clock.h"
+#include "units/result.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace keepwell {
+
+namespace uv {
+class Loop;
+}
+
+class ApiServer {
+  public:
+    struct Options {
+        std::string socket_path;        // runtime_dir/control.sock
+        std::string group = "keepwell"; // may use it where the group exists
+    };
+    using Report = std::function<void(const std::string&)>; // one line for the log, cleaned
+
+    static Result<std::unique_ptr<ApiServer>> open(uv::Loop&, const Clock&, Control&, Options,
+                                                   Report);
+    ~ApiServer();
+    ApiServer(const ApiServer&) = delete;
+    ApiServer& operator=(const ApiServer&) = delete;
+
+    // Something that a waiting client may wait for is new: an event, an action's progress. Waiting
+    // requests are looked at every 50 ms anyhow.
+    void notify();
+    std::size_t waiting() const; // requests that are waiting
+
+  private:
+    struct Impl;
+    explicit ApiServer(std::unique_ptr<Impl>);
+    std::unique_ptr<Impl> impl_;
+};
+
+} // namespace keepwell
