@@ -138,10 +138,9 @@ void Actions::judge_start(Member& m, UnitIndex i, bool newer) {
     case State::Cooldown:
     case State::Failed:
         if (!newer && r.state != State::Failed && r.desired == Desired::Running) break;
-        return finish(
-            m, false,
-            fmt::format("cannot start {}: {}; look at: keepwell why {}", m.key,
-                                      p_.reason(i), m.key));
+        return finish(m, false,
+                      fmt::format("cannot start {}: {}; look at: keepwell why {}", m.key,
+                                  p_.reason(i), m.key));
     case State::Stopped:
         if (r.desired == Desired::Stopped)
             return finish(m, false, "stopped by somebody else meanwhile");

@@ -1,4 +1,322 @@
 #include "supervisor/app/supervise.h"
+
+#include "supervisor/api/server.h"
+#include "supervisor/app/control_impl.h"
+#include "supervisor/app/fleet.h"
+#include "supervisor/app/log_book.h"
+#include "supervisor/app/metrics.h"
+#include "supervisor/app/reload.h"
+#include "supervisor/config/last_good.h"
+#include "supervisor/keeper/keeper_client.h"
+#include "supervisor/net/curl_client.h"
+#include "supervisor/net/uv_tcp_probe.h"
+#include "supervisor/status/json_writer.h"
+#include "supervisor/status/status_writer.h"
+
+#include <csignal>
+#include <cstdio>
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
 namespace keepwell {
-int supervise(const SuperviseOptions&) { return 1; }
+
+namespace {
+
+constexpr std::uint64_t kAliveMs = 5000;
+constexpr std::uint64_t kHistoryMs = 30'000;
+constexpr std::size_t kEventsBack = 4000;
+
+std::string host_name() {
+    char name[256] = {};
+    return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
+void set_up_log(const std::string& level) {
+    auto log = spdlog::stderr_logger_mt("keepwell");
+    log->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+    spdlog::set_default_logger(log);
+    spdlog::set_level(spdlog::level::from_str(level));
+}
+
+// The files as they are; when they are broken (edited while keepwell was away), the last good ones.
+Result<LoadResult> load_or_last_good(const LoadOptions& options, std::string& note) {
+    LoadResult loaded = load_configuration(options);
+    if (loaded.ok()) return loaded;
+    for (const auto& e : loaded.errors) std::fprintf(stderr, "%s\n", to_string(e).c_str());
+    LoadResult good = load_last_good(loaded.config.supervisor.state_dir, options);
+    if (!good.ok())
+        return Error{"cannot start: the configuration has errors and no last good one is kept", 0};
+    note = "the configuration has errors; running with the last good one (keepwell validate shows "
+           "them)";
+    good.warnings.push_back({loaded.errors.front().where, note});
+    return good;
+}
+
+class Supervisor {
+  public:
+    Supervisor(const SuperviseOptions&, LoadResult, std::string note);
+    Result<int> run();
+
+  private:
+    std::unique_ptr<StateFile> open_state();
+    KeeperClient::Hooks keeper_hooks();
+    StatusWriter::Documents render();
+    SupervisorSnapshot snapshot();
+    std::string runtime_json();
+    Result<std::string> reload(bool dry, const std::string& who);
+    void begin_shutdown(const std::string& who);
+    void finish();
+    void keep_last_good(const LoadResult&);
+    void restore_events();
+    void on_log(const LogReport&);
+    void changed();
+    const SupervisorSpec& spec() const { return loaded_.config.supervisor; }
+
+    SuperviseOptions options_;
+    LoadResult loaded_;
+    std::string note_;
+    int exit_code_ = 0;
+
+    uv::Loop loop_;
+    uv::MonotonicClock clock_;
+    uv::LoopTimers timers_;
+    WallTime started_at_;
+    std::uint64_t sequence_ = 0;
+    std::unique_ptr<StateFile> state_;
+    WantedStore wanted_;
+    EventStore events_;
+    LogBook logs_;
+    KeeperClient keeper_;
+    CurlHttpClient http_;
+    UvTcpProbe tcp_;
+    std::unique_ptr<StatusWriter> writer_;
+    Fleet fleet_;
+    ControlImpl control_;
+    Metrics metrics_;
+    std::unique_ptr<ApiServer> api_;
+    uv::Timer alive_, history_;
+    std::shared_ptr<void> saving_, reloading_;
+};
+
+Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::string note)
+    : options_(options),
+      loaded_(std::move(loaded)),
+      note_(std::move(note)),
+      timers_(loop_, clock_),
+      started_at_(clock_.wall()),
+      state_(open_state()),
+      wanted_(loop_, spec().state_dir + "/wanted",
+              [](const std::string& e) { spdlog::error("{}", e); }),
+      events_(loop_, spec().state_dir + "/events.jsonl",
+              [](const std::string& e) {
+                  spdlog::error("{}; `why` and `events` will not reach back beyond a restart", e);
+              }),
+      logs_(loop_, *state_, spec().log_dir, [this](const LogReport& r) { on_log(r); }),
+      keeper_(loop_, clock_, options.keeper_fd, keeper_hooks()),
+      http_(loop_),
+      tcp_(loop_, clock_),
+      fleet_({loop_, clock_, timers_, keeper_, keeper_, http_, tcp_, clock_, [this] { changed(); },
+              [this](const std::string& key, const LogSpec& s) { logs_.set(key, s); }},
+             *state_, wanted_, events_, spec()),
+      control_({fleet_, clock_, [this] { return snapshot(); }, [this] { return runtime_json(); },
+                [this](bool dry, const std::string& who) { return reload(dry, who); },
+                [this](const std::string& who) { begin_shutdown(who); }, keeper_}),
+      metrics_(loop_, fleet_),
+      alive_(loop_, [this] { keeper_.alive(); }),
+      history_(loop_, [this] { fleet_.tick(); }) {}
+
+std::unique_ptr<StateFile> Supervisor::open_state() {
+    std::string note;
+    auto file = StateFile::open(spec().runtime_dir + "/supervisor.state", &note);
+    if (!file) throw std::runtime_error(file.error().message);
+    if (!note.empty()) spdlog::warn("{}", note);
+    return std::move(*file);
+}
+
+KeeperClient::Hooks Supervisor::keeper_hooks() {
+    KeeperClient::Hooks h;
+    h.on_connected = [this](std::vector<StagePipe> stages) { logs_.connected(std::move(stages)); };
+    h.on_output = [this](const std::string& key, Generation g, int fd) { logs_.take(key, g, fd); };
+    h.on_stop_requested = [this] { begin_shutdown("a signal"); };
+    h.on_reload_requested = [this] {
+        const auto r = reload(false, "SIGHUP");
+        if (!r) spdlog::error("cannot reload: nothing was changed\n{}", r.error().message);
+    };
+    h.on_lost = [this] {
+        // Its children live on and the next keeper adopts them; whoever stays would only write
+        // beside the next one.
+        spdlog::error(
+            "the keeper is gone; daemons keep running, start keepwell again to adopt them");
+        std::_Exit(1);
+    };
+    return h;
+}
+
+void Supervisor::changed() {
+    if (writer_) writer_->changed();
+    if (api_) api_->notify();
+}
+
+void Supervisor::on_log(const LogReport& r) {
+    if (!r.error.empty()) spdlog::warn("{}", r.error);
+    if (!r.error.empty() || r.dropped_bytes > 0) fleet_.set_log(r.key, r.dropped_bytes, r.error);
+    if (!r.error.empty()) fleet_.timeline().add(r.key, "log", r.error);
+}
+
+SupervisorSnapshot Supervisor::snapshot() {
+    SupervisorSnapshot s;
+    s.sequence = ++sequence_;
+    s.generated_at = clock_.wall();
+    s.started_at = started_at_;
+    s.host = host_name();
+    s.version = KEEPWELL_VERSION;
+    s.note = note_.empty() && writer_ ? writer_->note() : note_;
+    s.interval_s = std::chrono::duration<double>(spec().status_interval).count();
+    s.health_threshold = spec().health_threshold;
+    s.metrics = metrics_.host();
+    s.last_incident = fleet_.timeline().last_incident();
+    return s;
+}
+
+StatusWriter::Documents Supervisor::render() {
+    const SupervisorSnapshot s = snapshot();
+    StatusDocument& document = fleet_.document();
+    return {document.render(s), document.render_history(s)};
+}
+
+std::string Supervisor::runtime_json() {
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object()
+        .member("version", KEEPWELL_VERSION)
+        .member("pid", getpid())
+        .member("keeper_pid", keeper_.keeper_pid());
+    w.member("started_at", started_at_)
+        .member("runtime_dir", spec().runtime_dir)
+        .member("state_dir", spec().state_dir);
+    w.member("log_dir", spec().log_dir)
+        .member("status_file", spec().status_file)
+        .member("config", loaded_.files);
+    w.member("dry_run", spec().dry_run)
+        .member("note", note_)
+        .member("stale_events", fleet_.stale_events());
+    w.key("warnings").begin_array();
+    for (const auto& m : loaded_.warnings) w.value(to_string(m));
+    w.end_array().end_object();
+    return out;
+}
+
+Result<std::string> Supervisor::reload(bool dry, const std::string& who) {
+    if (fleet_.shutting_down()) return Error{"cannot reload: keepwell is shutting down", 0};
+    LoadResult fresh = load_configuration(options_.load);
+    const auto result = apply_reload(fleet_, fresh, dry);
+    if (dry) return result;
+    if (!result) {
+        fleet_.timeline().add("", "reload",
+                              who + ": refused, nothing was changed: " + result.error().message);
+        return result;
+    }
+    fleet_.timeline().add("", "reload", who + ": applied");
+    const SupervisorSpec frozen = spec();
+    loaded_ = std::move(fresh);
+    loaded_.config.supervisor = fleet_.configuration().supervisor;
+    note_.clear();
+    if (writer_) writer_->set_interval(spec().status_interval);
+    spdlog::set_level(spdlog::level::from_str(spec().log_level));
+    keep_last_good(loaded_);
+    return result;
+}
+
+void Supervisor::keep_last_good(const LoadResult& loaded) {
+    auto error = std::make_shared<std::string>();
+    saving_ = uv::run_in_pool(
+        loop_,
+        [dir = spec().state_dir, loaded, error] {
+            if (const Status s = save_last_good(dir, loaded); !s) *error = s.error().message;
+        },
+        [error] {
+            if (!error->empty()) spdlog::error("{}", *error);
+        });
+}
+
+void Supervisor::restore_events() {
+    for (const auto& line : EventStore::load(spec().state_dir + "/events.jsonl", kEventsBack))
+        fleet_.timeline().restore(line);
+}
+
+void Supervisor::begin_shutdown(const std::string& who) {
+    if (fleet_.shutting_down()) return;
+    spdlog::info("stopping everything, asked by {}", who);
+    note_ = "stopping";
+    fleet_.shut_down(who, [this] { finish(); });
+}
+
+void Supervisor::finish() {
+    note_ = "stopped";
+    if (const Status s = writer_->finish(); !s) spdlog::error("{}", s.error().message);
+    // A clean end leaves nothing to adopt: the next run starts afresh from configuration and wanted
+    // states.
+    (void)unlink((spec().runtime_dir + "/supervisor.state").c_str());
+    keeper_.finished(exit_code_);
+    timers_.arm(clock_.now() + 1s,
+                [this] { loop_.stop(); }); // the goodbye is on its way; the keeper ends us sooner
+}
+
+Result<int> Supervisor::run() {
+    StatusWriter::Options options;
+    options.path = spec().status_file;
+    options.interval = spec().status_interval;
+    writer_ = std::make_unique<StatusWriter>(
+        clock_, timers_, StatusWriter::pool_of(loop_), options, [this] { return render(); },
+        [](const std::string& text) { spdlog::warn("{}", text); });
+    restore_events();
+    fleet_.timeline().add("", "keepwell",
+                          fmt::format("supervisor {} began, pid {}", KEEPWELL_VERSION, getpid()));
+    fleet_.load(loaded_.config);
+    auto api =
+        ApiServer::open(loop_, clock_, control_, {spec().runtime_dir + "/control.sock", "keepwell"},
+                        [](const std::string& text) { spdlog::warn("{}", text); });
+    if (!api) return api.error();
+    api_ = std::move(*api);
+    keeper_.set_listener(&fleet_);
+    keeper_.start();
+    keeper_.alive();
+    alive_.start(kAliveMs, kAliveMs);
+    history_.start(kHistoryMs, kHistoryMs);
+    metrics_.start();
+    writer_->start();
+    keep_last_good(loaded_);
+    loop_.run();
+    api_.reset();
+    logs_.close();
+    return exit_code_;
+}
+
+} // namespace
+
+int supervise(const SuperviseOptions& options) {
+    std::signal(SIGPIPE, SIG_IGN);
+    // A terminal's interrupt reaches the keeper as well, and it asks for an orderly stop.
+    std::signal(SIGINT, SIG_IGN);
+    std::signal(SIGHUP, SIG_IGN);
+    std::string note;
+    auto loaded = load_or_last_good(options.load, note);
+    if (!loaded) {
+        std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
+        return 1;
+    }
+    set_up_log(loaded->config.supervisor.log_level);
+    try {
+        Supervisor supervisor(options, std::move(*loaded), note);
+        const auto code = supervisor.run();
+        if (code) return *code;
+        spdlog::error("{}", code.error().message);
+    } catch (const std::exception& e) {
+        spdlog::error("cannot go on: {}", e.what());
+    }
+    return 1;
+}
+
 } // namespace keepwell

@@ -1,4 +1,5 @@
-// The supervisor process: composition root of engine, checks, logs, status and control around one loop.
+// The supervisor process: composition root of engine, checks, logs, status and control around one
+// loop.
 #pragma once
 
 #include "supervisor/config/config.h"

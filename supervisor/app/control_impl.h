@@ -1,0 +1,52 @@
+// The Control that the API talks to: looks names up, begins actions, gives documents. Each change
+// leaves one audit line in the timeline: who, what, on which units.
+#pragma once
+
+#include "supervisor/api/control.h"
+#include "supervisor/app/fleet.h"
+
+#include <functional>
+#include <string>
+
+namespace keepwell {
+
+class ControlImpl final : public Control {
+  public:
+    struct Ports {
+        Fleet& fleet;
+        const Clock& clock;
+        std::function<SupervisorSnapshot()> supervisor;
+        std::function<std::string()> runtime_json;
+        // Loads the files anew; dry = only say what would happen.
+        std::function<Result<std::string>(bool dry, const std::string& who)> reload;
+        std::function<void(const std::string& who)> shutdown;
+        ProcessHost& processes;
+    };
+    explicit ControlImpl(Ports ports) : p_(std::move(ports)) {}
+
+    std::string status_json() override;
+    std::optional<UnitSnapshot> unit(const std::string& name) override;
+    std::vector<UnitSnapshot> units() override;
+    SupervisorSnapshot supervisor() override { return p_.supervisor(); }
+    Result<std::vector<std::string>> resolve(const std::vector<std::string>& names) override;
+    Result<std::string> why_json(const std::string& name) override;
+    Result<std::string> explain_json(const std::string& name) override;
+    std::string events_json(std::uint64_t since, std::size_t limit) override;
+    std::string runtime_json() override { return p_.runtime_json(); }
+    Result<std::string> act(const ActionRequest&) override;
+    std::optional<ActionView> action(const std::string& id) override;
+    Result<std::string> enable_check(const std::string& name, const std::string& check,
+                                     bool enabled, const Peer&) override;
+    Result<std::string> reload_config(bool dry_run, const Peer&) override;
+    void shutdown(const Peer&) override;
+
+  private:
+    Result<UnitIndex> one(const std::string& name) const;
+    void perform(const ActionRequest&, const std::string& id, UnitIndex, const std::string& who);
+    void run_reload(const std::string& id, UnitIndex);
+    void send_signal(const std::string& id, UnitIndex, int signal);
+
+    Ports p_;
+};
+
+} // namespace keepwell
