@@ -38,6 +38,11 @@ bool Lifecycle::stale(Generation generation) noexcept {
     return true;
 }
 
+void Lifecycle::drop() noexcept {
+    ++r_.stale_events;
+    dropped_ = true;
+}
+
 void Lifecycle::set_state(State state, const Reason& reason) noexcept {
     if (r_.state != state) r_.state_since = now_;
     r_.state = state;
@@ -194,6 +199,7 @@ void Lifecycle::retry_later() noexcept {
 }
 
 void Lifecycle::finish() noexcept {
+    if (dropped_) return;
     if (r_.state == State::Running) r_.reason = running_reason(spec_, r_);
     const Verdict health = verdict_of(spec_, r_);
     if (health != r_.health) r_.health_since = now_;

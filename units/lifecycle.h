@@ -59,7 +59,11 @@ class Lifecycle {
     void note(NoteKind kind) noexcept;
     void would_restart(std::int64_t why) noexcept;
     bool stale(Generation) noexcept; // counts
-    void drop() noexcept { ++r_.stale_events; }
+    void drop() noexcept;
+    // Stopping, but nobody told the left-overs to go (hands_off at the exit).
+    bool left_alone() const noexcept {
+        return r_.state == State::Stopping && !r_.deadline(TimerKind::Kill);
+    }
 
     void set_state(State, const Reason&) noexcept; // clears Ready, Kill and Retry
     void set_deadline(TimerKind, Duration from_now) noexcept;
@@ -91,6 +95,7 @@ class Lifecycle {
     const Instant now_;
     const double jitter_;
     EffectList& out_;
+    bool dropped_ = false; // the event changes nothing but its count
 };
 
 Reason reason_of(ReasonKind) noexcept;

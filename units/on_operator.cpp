@@ -40,6 +40,7 @@ void Lifecycle::on(const event::Start&) noexcept {
         note(NoteKind::OperatorStart);
         forget_troubles(r_);
         r_.restart_now = true;
+        if (left_alone()) begin_stop(why);
         return;
     case State::Starting:
     case State::Running:
@@ -66,7 +67,10 @@ void Lifecycle::on(const event::Restart&) noexcept {
     case State::Failed:
     case State::Unknown:
     case State::Waiting: begin_start(why); return;
-    case State::Stopping: r_.restart_now = true; return;
+    case State::Stopping:
+        r_.restart_now = true;
+        if (left_alone()) begin_stop(why);
+        return;
     case State::Starting:
         // Nothing there yet: this very start is as fresh as another.
         if (!alive()) return;
@@ -119,7 +123,11 @@ void Lifecycle::stop_wanted(const Reason& reason) noexcept {
         return;
     case State::Running: begin_stop(reason); return;
     case State::Stopping:
-        if (r_.reason.kind != ReasonKind::Unkillable) r_.reason = reason;
+        if (left_alone()) {
+            begin_stop(reason);
+        } else if (r_.reason.kind != ReasonKind::Unkillable) {
+            r_.reason = reason;
+        }
         return;
     }
 }
@@ -139,6 +147,7 @@ void Lifecycle::resume() noexcept {
     note(NoteKind::Resumed);
     const bool waits = r_.state == State::Backoff || r_.state == State::Cooldown;
     if (waits && !r_.deadline(TimerKind::Retry)) set_deadline(TimerKind::Retry, 0s);
+    if (left_alone() && !hands_off()) begin_stop(r_.reason);
     const bool late = r_.state == State::Starting && r_.main_alive;
     if (late && !r_.deadline(TimerKind::Ready)) await_ready();
 }
@@ -159,7 +168,7 @@ void Lifecycle::on(const event::Reconfigured&) noexcept {}
 void Lifecycle::on(const event::Dependencies& e) noexcept {
     r_.blocked_by = e.blocked_by;
     r_.hold = e.hold;
-    if (r_.state == State::Waiting) begin_start(r_.reason);
+    if (r_.state == State::Waiting && r_.desired == Desired::Running) begin_start({});
 }
 
 } // namespace keepwell

@@ -143,6 +143,11 @@ void Lifecycle::on(const event::Exited& e) noexcept {
     if (r_.state == State::Stopping) return;
     Reason cause = reason_of(ReasonKind::Exited);
     cause.status = e.status;
+    if (r_.desired == Desired::Running && hands_off()) {
+        set_state(State::Stopping, cause); // its left-overs are nobody's business now
+        out_.push_back(effect::StopChecks{});
+        return;
+    }
     begin_stop(unseen && r_.desired == Desired::Stopped ? r_.reason : cause);
 }
 
@@ -156,6 +161,7 @@ void Lifecycle::on(const event::TreeEmpty& e) noexcept {
     if (r_.main_alive || unseen) { // nobody saw it end
         r_.last_exit = ExitStatus{};
         r_.last_exit_at = now_;
+        note(NoteKind::Exited);
         if (r_.state != State::Stopping) {
             out_.push_back(effect::StopChecks{});
             if (r_.desired == Desired::Running) r_.reason = reason_of(ReasonKind::Exited);

@@ -40,8 +40,8 @@ RestartPlan charge(const Policy& policy, UnitRecord& r, Instant now, double jitt
     try {
         r.restarts.push_back(now);
     } catch (const std::bad_alloc&) {
-        // Out of memory: better one restart more than the budget than no supervisor at all.
-        r.budget_spent = false;
+        // A restart that cannot be remembered must not make the budget endless: go slow instead.
+        r.budget_spent = true;
     }
     r.current_delay = backoff_delay(policy.backoff, r.streak, jitter);
     return {RestartKind::Backoff, r.current_delay, false};

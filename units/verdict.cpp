@@ -71,10 +71,10 @@ Reason reason_of(const UnitSpec& spec, const UnitRecord& r, std::size_t i) noexc
     const CheckSpec& check = spec.checks[i];
     const CheckCounter& c = r.checks[i];
     Reason reason;
-    reason.kind =
-        c.last == CheckOutcome::Warn ? ReasonKind::CheckWarning : ReasonKind::CheckFailing;
+    const bool warns = c.last == CheckOutcome::Warn && !c.tripped;
+    reason.kind = warns ? ReasonKind::CheckWarning : ReasonKind::CheckFailing;
     reason.check = static_cast<CheckIndex>(i);
-    reason.code = c.last_code;
+    reason.code = warns || c.last == CheckOutcome::Fail ? c.last_code : 0;
     reason.count = c.failures;
     reason.of = std::max(check.failures, 1U);
     const auto& window = spec.policy.window;
@@ -100,6 +100,7 @@ Verdict verdict_of(const UnitSpec& spec, const UnitRecord& r) noexcept {
     case State::Failed: return Verdict::Down;
     case State::Stopping:
         if (r.reason.kind == ReasonKind::Unkillable) return Verdict::Down;
+        if (r.desired == Desired::Running && r.incident_since) return Verdict::Down;
         return on_purpose(spec, r) ? Verdict::Unknown : Verdict::Down;
     case State::Starting:
         if (r.desired == Desired::Stopped) return Verdict::Unknown;
