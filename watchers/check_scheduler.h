@@ -1,10 +1,14 @@
 // CheckScheduler: runs the checks of units on time and reports each result; it observes and never
 // heals.
 //
-// The first run of a check comes within 1 s of start(), later runs are spread by a hash of unit and
-// check, a check never overlaps itself, and a result of an older generation is dropped. Between a
-// first failure and the verdict the next run comes after retry_interval. All calls on the loop; the
-// sink is never called from inside a call.
+// The first run of a check comes within 1 s of start(). Later runs lie on a grid of `interval`
+// whose phase is a hash of unit key and check ID, the same in every process: the second run comes
+// between 1/4 and 5/4 of the interval after the first, then the distance is exact. Between a first
+// failure and the verdict the next run comes retry_interval after the last result. A check never
+// overlaps itself; a result of an older generation is dropped; runs missed in a suspend or a stall
+// are not made up for: one run, spread over a second. A port that does not answer is given up 2 s
+// after the deadline, as a timeout. All calls on the loop; the sink is never called from inside a
+// call, and may make any call. Each event costs O(log n) of all checks.
 #pragma once
 
 #include "units/ports/clock.h"
@@ -17,7 +21,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace keepwell {
 
@@ -30,7 +37,7 @@ struct Observation {
     std::string output; // short text: "http 503", "timed out after 5 s", "connection refused", last
                         // output of an exec check
     Duration took{};
-    // External units: timeout and 5xx only degrade.
+    // A timeout or a 5xx, whatever the unit's kind: for external units these only degrade.
     bool soft = false;
 };
 
@@ -47,18 +54,19 @@ class CheckScheduler {
     CheckScheduler(Ports, Sink);
     ~CheckScheduler();
 
-    // Starts every enabled check of the unit for this generation; replaces what ran for the unit
-    // before. `spec` is copied as far as needed.
+    // Starts every check that the spec enables (set_enabled() is not remembered) for this
+    // generation; replaces what ran for the unit before. `spec` is copied as far as needed.
     void start(UnitIndex, const UnitSpec& spec, Generation);
     void stop(
         UnitIndex) noexcept; // after it the sink is not called for this unit until the next start()
     void set_enabled(UnitIndex, CheckIndex, bool);
-    // Run now (once); a run under way counts as it. One = all checks of the unit when check is
-    // nullopt.
+    // Run now (once); a run under way counts as it. nullopt = all enabled checks of the unit; a
+    // check that is named runs also when it is disabled.
     void run_now(UnitIndex, std::optional<CheckIndex> check);
     // The engine says what the counters make of a result: failing below the threshold = retry
     // sooner.
     void set_pending(UnitIndex, CheckIndex, bool pending);
+    // While a run is under way: when the one after it is due. nullopt: stopped or disabled.
     std::optional<Instant> next_run(UnitIndex, CheckIndex) const;
 
   private:
