@@ -39,10 +39,6 @@ std::string period_text(Duration d) {
     return time_text(d);
 }
 
-std::string plural(std::uint64_t n, const std::string& one) {
-    return std::to_string(n) + " " + one + (n == 1 ? "" : "s");
-}
-
 std::string window_text(const UnitSpec& spec) {
     if (!spec.policy.window) return {};
     return " (or " + std::to_string(spec.policy.window->failures) + " of the last " +

@@ -1,0 +1,276 @@
+#include "supervisor/cli/options.h"
+
+#include "supervisor/cli/select.h"
+#include "units/types.h"
+
+#include <CLI/CLI.hpp>
+
+#include <map>
+#include <sstream>
+
+namespace keepwell::cli {
+
+namespace {
+
+constexpr const char* kRunning = "Run it";
+constexpr const char* kLook = "Look";
+constexpr const char* kAct = "Act";
+constexpr const char* kTarget =
+    "unit, display name, GROUP:*, glob (quote it) or all; worker = all its instances";
+
+// Builds the parser; the options write straight into the Options that is being filled.
+class Builder {
+  public:
+    explicit Builder(Options& options) : o_(options) {
+        app_.require_subcommand(0, 1);
+        app_.fallthrough();
+        app_.set_version_flag("--version", std::string("keepwell ") + KEEPWELL_VERSION);
+        app_.add_option("--socket", o_.socket,
+                        "control socket (else KEEPWELL_SOCKET, the configuration, the default)")
+            ->type_name("PATH");
+        app_.add_option("-c,--config", o_.config, "configuration file; repeatable, later ones win")
+            ->type_name("FILE")
+            ->allow_extra_args(false);
+        app_.footer("Exit codes: 0 fine, 1 error, 2 usage, 3 degraded or down, 4 no such unit, "
+                    "5 keepwell is not running.\nkeepwell help VERB tells more; so do keepwell(1) "
+                    "and keepwell.toml(5).");
+        running();
+        look();
+        act();
+        auto* help = add("help", "help for a verb", kRunning);
+        help->add_option("verb", help_verb_, "the verb")->type_name("VERB");
+    }
+
+    CLI::App& app() { return app_; }
+    const std::string& help_verb() const { return help_verb_; }
+    std::optional<Command> chosen() const {
+        for (const auto& [sub, command] : commands_) {
+            if (sub->parsed()) return command;
+        }
+        return std::nullopt;
+    }
+    bool help_chosen() const { return app_.got_subcommand("help"); }
+    std::vector<std::string> verbs() const {
+        std::vector<std::string> out;
+        for (const auto* sub : app_.get_subcommands([](const CLI::App*) { return true; })) {
+            if (sub->get_group().empty()) continue;
+            out.push_back(sub->get_name());
+            for (const auto& alias : sub->get_aliases()) out.push_back(alias);
+        }
+        return out;
+    }
+
+  private:
+    CLI::App* add(const std::string& name, const std::string& text, const char* group) {
+        auto* sub = app_.add_subcommand(name, text);
+        sub->group(group);
+        return sub;
+    }
+    CLI::App* add(const std::string& name, Command command, const std::string& text,
+                  const char* group) {
+        auto* sub = add(name, text, group);
+        commands_.emplace_back(sub, command);
+        return sub;
+    }
+    CLI::Option* names(CLI::App* sub, bool required, const char* text = kTarget) {
+        return sub->add_option("name", o_.names, text)->type_name("NAME")->required(required);
+    }
+    void json(CLI::App* sub) { sub->add_flag("--json", o_.json, "print JSON"); }
+    void count(CLI::App* sub, const char* text) {
+        sub->add_option("-n,--lines", o_.count, text)->type_name("N");
+    }
+    void no_wait(CLI::App* sub) {
+        sub->add_flag("--no-wait", o_.no_wait, "do not wait for the result");
+    }
+
+    void running() {
+        auto* run = add("run", Command::Run,
+                        "keep the daemons of the configuration, in the foreground", kRunning);
+        auto* supervise = add("supervise", Command::Supervise, "started by the keeper", "");
+        for (auto* sub : {run, supervise}) {
+            sub->add_flag("--dry-run", o_.dry_run, "decide and record, but act on nothing");
+            sub->add_option("--status-file", o_.status_file, "where status.json is written")
+                ->type_name("FILE");
+        }
+        supervise->add_option("--keeper-fd", o_.keeper_fd, "the keeper's socket")
+            ->required()
+            ->check(CLI::NonNegativeNumber);
+        auto* validate = add("validate", Command::Validate,
+                             "check a configuration and say every mistake in it", kRunning);
+        validate->add_flag("--last-good", o_.last_good,
+                           "look at the last configuration that was accepted");
+        auto* down =
+            add("shutdown", Command::Shutdown, "stop every unit, then keepwell itself", kRunning);
+        no_wait(down);
+        json(add("version", Command::Version, "print the version", kRunning));
+    }
+
+    void look() {
+        auto* status = add("status", Command::Status,
+                           "what runs and how well; with one name, all about it", kLook);
+        for (const char* alias : {"list", "ls", "summary"}) status->alias(alias);
+        auto* show = add("show", Command::Show, "all about one unit", kLook);
+        names(status, false);
+        names(show, true);
+        auto* health =
+            add("health", Command::Health, "one line and an exit code for scripts", kLook);
+        auto* checks = add("checks", Command::Checks, "every check with its counters", kLook);
+        names(checks, false);
+        for (auto* sub : {status, checks}) {
+            sub->add_flag("!--no-header", o_.heading, "print neither headings nor counts");
+        }
+        auto* logs = add("logs", Command::Logs, "captured output", kLook);
+        names(logs, false);
+        auto* why = add("why", Command::Why, "what was seen, decided and done, and when", kLook);
+        names(why, true);
+        count(why, "how many incidents (default 3)");
+        auto* explain =
+            add("explain", Command::Explain, "the policy of a unit as a schedule", kLook);
+        names(explain, true);
+        auto* events = add("events", Command::Events, "what happened lately", kLook);
+        for (auto* sub : {logs, events}) {
+            sub->add_flag("-f,--follow", o_.follow, "go on with what comes");
+            count(sub, sub == logs ? "lines of each unit (default 20)" : "how many (default 50)");
+        }
+        for (auto* sub : {status, show, health, checks, why, explain, events}) json(sub);
+    }
+
+    void act() {
+        auto* start =
+            add("start", Command::Start, "start units and wait until they are ready", kAct);
+        auto* stop = add("stop", Command::Stop,
+                         "stop units and wait until all their processes are gone", kAct);
+        auto* restart = add("restart", Command::Restart, "stop and start units", kAct);
+        auto* reload = add(
+            "reload", Command::Reload,
+            "NAME: run its reload_command; without a name: apply the changed configuration", kAct);
+        reload->add_flag("--dry-run", o_.dry_run, "only say what a changed configuration would do");
+        reload->add_flag("--json", o_.json, "print JSON");
+        auto* signal = add("signal", Command::Signal, "send a signal to the main process", kAct);
+        signal->add_option("signal", o_.signal, "HUP, SIGHUP or 1")
+            ->type_name("SIGNAL")
+            ->required();
+        auto* check = add("check", Command::Check, "run checks now, or switch one on or off", kAct);
+        names(check, false, "NAME or NAME/ID; none = every check");
+        auto* on =
+            check->add_option("--enable", o_.enable, "switch a check on")->type_name("NAME/ID");
+        check->add_option("--disable", o_.disable, "switch a check off")
+            ->type_name("NAME/ID")
+            ->excludes(on);
+        auto* pause = add("pause", Command::Pause, "go on checking, but do not act", kAct);
+        pause->alias("unmonitor");
+        pause->add_option("--for", o_.pause_for, "how long (default: until resumed)")
+            ->type_name("DURATION");
+        auto* resume = add("resume", Command::Resume, "act again", kAct);
+        resume->alias("monitor");
+        auto* reset =
+            add("reset", Command::Reset, "forget failures, backoff and spent budget", kAct);
+        for (auto* sub : {start, stop, restart, signal, pause, resume, reset}) names(sub, true);
+        names(reload, false);
+        for (auto* sub : {start, stop, restart, reload, signal, check, pause, resume, reset}) {
+            no_wait(sub);
+        }
+    }
+
+    Options& o_;
+    CLI::App app_{"keepwell keeps daemons well: starts, checks, heals and explains them.",
+                  "keepwell"};
+    std::vector<std::pair<CLI::App*, Command>> commands_;
+    std::string help_verb_;
+};
+
+ParsedOptions usage(const std::string& what) {
+    return {std::nullopt, "keepwell: " + what + "\n", 2};
+}
+
+ParsedOptions unknown_verb(const Builder& builder, const std::string& verb) {
+    std::string what = "unknown verb " + in_quotes(verb);
+    const auto guess = did_you_mean(verb, builder.verbs());
+    return usage(what +
+                 (guess.empty() ? " (see keepwell help)" : " (did you mean " + guess + "?)"));
+}
+
+ParsedOptions help_for(Builder& builder, const std::string& verb) {
+    if (verb.empty()) return {std::nullopt, builder.app().help(), 0};
+    for (const auto* sub : builder.app().get_subcommands([](const CLI::App*) { return true; })) {
+        if (sub->check_name(verb)) return {std::nullopt, sub->help("keepwell"), 0};
+    }
+    return unknown_verb(builder, verb);
+}
+
+// "30m" as the API takes it: a number and one unit.
+bool is_duration(const std::string& text) {
+    const std::size_t digits = text.find_first_not_of("0123456789");
+    if (digits == 0 || digits == std::string::npos || digits > 9) return false;
+    const std::string unit = text.substr(digits);
+    return unit == "ms" || unit == "s" || unit == "m" || unit == "h" || unit == "d";
+}
+
+// What the parser of options cannot know.
+std::string mistake(const Options& o) {
+    if (o.command == Command::Signal && !parse_signal(o.signal)) {
+        return in_quotes(o.signal) + " is not a signal (like HUP or USR1)";
+    }
+    if (!o.pause_for.empty() && !is_duration(o.pause_for)) {
+        return in_quotes(o.pause_for) + " is not a duration (like 30m)";
+    }
+    for (const auto& target : {o.enable, o.disable}) {
+        if (!target.empty() && target.find('/') == std::string::npos) {
+            return "cannot switch " + in_quotes(target) + ": name the check as NAME/ID";
+        }
+    }
+    const bool switches = !o.enable.empty() || !o.disable.empty();
+    if (switches && !o.names.empty()) return "--enable and --disable take no further names";
+    if (o.command == Command::Reload && o.dry_run && !o.names.empty()) {
+        return "--dry-run goes with a reload of the configuration, not of a unit";
+    }
+    return {};
+}
+
+std::string one_line(std::string text) {
+    for (char& c : text) {
+        if (c == '\n') c = ' ';
+    }
+    while (text.ends_with(' ')) text.pop_back();
+    return text;
+}
+
+ParsedOptions from_error(Builder& builder, const CLI::ParseError& e) {
+    if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+        std::ostringstream out;
+        std::ostringstream ignored;
+        builder.app().exit(e, out, ignored);
+        return {std::nullopt, out.str(), 0};
+    }
+    const auto chosen = builder.app().get_subcommands();
+    const auto extras = builder.app().remaining();
+    if (chosen.empty() && !extras.empty() && !extras.front().starts_with('-')) {
+        return unknown_verb(builder, extras.front());
+    }
+    const std::string verb = chosen.empty() ? "" : " " + chosen.front()->get_name();
+    return usage(one_line(e.what()) + " (see keepwell help" + verb + ")");
+}
+
+} // namespace
+
+ParsedOptions parse_options(int argc, const char* const* argv) {
+    Options options;
+    Builder builder(options);
+    try {
+        builder.app().parse(argc, argv);
+    } catch (const CLI::ParseError& e) {
+        return from_error(builder, e);
+    } catch (const std::exception& e) {
+        return usage(one_line(e.what()));
+    }
+    if (builder.help_chosen()) return help_for(builder, builder.help_verb());
+    const auto chosen = builder.chosen();
+    if (!chosen) {
+        return {std::nullopt, "keepwell: no verb given\n\n" + builder.app().help(), 2};
+    }
+    options.command = *chosen;
+    if (const std::string what = mistake(options); !what.empty()) return usage(what);
+    return {options, {}, 0};
+}
+
+} // namespace keepwell::cli

@@ -1,0 +1,67 @@
+// Options: the command line of keepwell as a plain value; the only door to the option parser.
+//
+// parse_options() never exits and never throws. What is wrong with the command line comes back as
+// one line for stderr and exit code 2; help and version texts come back for stdout with exit code
+// 0.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace keepwell::cli {
+
+enum class Command {
+    Run,
+    Supervise,
+    Status,
+    Show,
+    Health,
+    Start,
+    Stop,
+    Restart,
+    Reload,
+    Signal,
+    Check,
+    Checks,
+    Logs,
+    Why,
+    Explain,
+    Events,
+    Pause,
+    Resume,
+    Reset,
+    Validate,
+    Shutdown,
+    Version,
+};
+
+struct Options {
+    Command command = Command::Status;
+    std::vector<std::string> names;
+    std::vector<std::string> config;  // -c
+    std::string socket;               // --socket
+    std::string status_file;          // --status-file
+    std::string signal;               // "HUP"
+    std::string pause_for;            // "30m"; empty = until resumed
+    std::string enable, disable;      // NAME/ID
+    std::optional<std::size_t> count; // -n
+    bool json = false;
+    bool heading = true; // --no-header
+    bool no_wait = false;
+    bool follow = false;
+    bool dry_run = false;
+    bool last_good = false;
+    int keeper_fd = -1;
+};
+
+struct ParsedOptions {
+    std::optional<Options> options;
+    std::string text; // when there are no options: for stdout if code is 0, else for stderr
+    int code = 0;
+};
+
+ParsedOptions parse_options(int argc, const char* const* argv);
+
+} // namespace keepwell::cli

@@ -1,0 +1,42 @@
+// Verbs: what each command does. Every one gives its exit code and prints through the Context.
+#pragma once
+
+#include "supervisor/cli/context.h"
+
+namespace keepwell::cli {
+
+// Look.
+int verb_status(Context&); // also show
+int verb_health(Context&);
+int verb_checks(Context&);
+int verb_why(Context&);
+int verb_explain(Context&);
+int verb_events(Context&);
+int verb_logs(Context&);
+
+// Act.
+int verb_action(Context&); // start stop restart reload-NAME signal check pause resume reset
+int verb_reload_config(Context&);
+int verb_switch_check(Context&);
+int verb_shutdown(Context&);
+
+// Run it.
+int verb_run(Context&);
+int verb_supervise(Context&);
+int verb_validate(Context&);
+
+// The last log lines of a unit for its long block; "" when there are none.
+std::string last_log_lines(Context&, const std::string& key, std::size_t n);
+
+// One SIGINT sets `interrupted` instead of ending the process, while it lives.
+class InterruptGuard {
+  public:
+    InterruptGuard();
+    ~InterruptGuard();
+    InterruptGuard(const InterruptGuard&) = delete;
+    InterruptGuard& operator=(const InterruptGuard&) = delete;
+    static bool interrupted();
+};
+void sleep_ms(int milliseconds); // ends early on a signal
+
+} // namespace keepwell::cli
