@@ -1,0 +1,58 @@
+// A record that an earlier keeper left: is its process alive, and where is its output?
+#include "supervisor/keeper/keeper.h"
+
+#include <cstdio>
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+namespace keepwell::keeper {
+
+namespace {
+
+// The child's own end is the only name the pipe still has.
+int find_output(const Record& r) {
+    for (int fd = 1; r.output_inode != 0 && fd <= 2; ++fd) {
+        char path[40];
+        std::snprintf(path, sizeof path, "/proc/%d/fd/%d", r.pid, fd);
+        struct stat st {};
+        if (stat(path, &st) != 0 || !S_ISFIFO(st.st_mode) || st.st_ino != r.output_inode) continue;
+        return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    }
+    return -1;
+}
+
+} // namespace
+
+void adopt(Keeper& k, Record& r) {
+    if (r.pid == 0) { // an intent: its gated child read EOF instead of the go byte
+        if (r.phase != Phase::Exited) free_record(k, r);
+        return;
+    }
+    r.leaf = r.leaf && static_cast<bool>(k.cgroup_base);
+    if (r.phase == Phase::Exited) {
+        check_tree(k, r);
+        return;
+    }
+    // First the handle, then the identity: the pid cannot be reused between the two.
+    r.pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, r.pid, 0)));
+    proc::Stat stat;
+    const bool alive = r.pidfd && proc::read_stat(r.pid, stat) &&
+                       stat.start_ticks == r.start_ticks && stat.state != 'X';
+    if (!alive) {
+        r.pidfd.reset();
+        r.phase = Phase::Exited; // its status is unknown
+        r.exited_ns = now_ns();
+        save(k, r);
+        check_tree(k, r);
+        return;
+    }
+    r.leaf = r.leaf && in_leaf(k, r);
+    r.phase = Phase::Running;
+    r.output.reset(find_output(r));
+    save(k, r);
+    watch(k, r.pidfd.get(), EPOLLIN, Source::RecordExit, r.index, r.serial);
+}
+
+} // namespace keepwell::keeper

@@ -1,0 +1,222 @@
+// The keeper's own data and the parts it is made of. The keeper spawns, reaps and remembers; it has
+// no policy. One thread, one epoll set, nothing that waits; libc only, no exceptions.
+//
+// The table of records is the only queue towards the supervisor: each record says by its `tell`
+// bits what is still to be sent. A record lives from SPAWN until its exit and the end of its tree
+// are acknowledged. Keeper is passed to every function; there is no global state.
+#pragma once
+
+#include "supervisor/keeper/proc.h"
+#include "supervisor/keeper/wire.h"
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace keepwell::keeper {
+
+class Fd { // owns one descriptor
+  public:
+    Fd() = default;
+    explicit Fd(int fd) : fd_(fd) {}
+    ~Fd() { reset(); }
+    Fd(Fd&& other) noexcept : fd_(other.release()) {}
+    Fd& operator=(Fd&& other) noexcept {
+        if (this != &other) reset(other.release());
+        return *this;
+    }
+    int get() const { return fd_; }
+    explicit operator bool() const { return fd_ >= 0; }
+    int release() {
+        const int fd = fd_;
+        fd_ = -1;
+        return fd;
+    }
+    void reset(int fd = -1) {
+        if (fd_ >= 0) close(fd_);
+        fd_ = fd;
+    }
+
+  private:
+    int fd_ = -1;
+};
+
+enum class Phase : std::uint8_t { Intent, Spawning, Running, Exited, Failed };
+
+inline constexpr std::uint32_t kTellSpawned = 1, kTellFailed = 2, kTellExited = 4, kTellTree = 8,
+                               kTellRefused = 16;
+inline constexpr std::uint32_t kNoLane = ~0U;
+
+struct Record {
+    char key[wire::kKeySize];
+    char mark[wire::kMarkSize]; // value of KEEPWELL_UNIT
+    std::uint64_t generation;   // of a task: its id
+    std::uint32_t hash;         // of key
+    Phase phase;
+    bool task;
+    bool ours; // our child (or adopted orphan), so waitid works
+    bool leaf; // the tree is a cgroup
+    bool exit_known;
+    bool exit_acked;
+    bool tree_gone;
+    bool timed_out;
+    bool oom;
+    std::uint32_t index;  // in Keeper::records
+    std::uint32_t serial; // tells a stale epoll event from this record's
+    std::uint32_t tell;
+    std::uint32_t lane = kNoLane;
+    std::uint32_t uid;
+    pid_t pid;
+    Fd pidfd, output, stage_pipe;
+    std::uint64_t start_ticks, output_inode;
+    std::int64_t started_ns, exited_ns;
+    std::int64_t deadline_ns; // exec stage, then kill_at of a task; of a zombie of others: give up
+    std::int64_t kill_at_ns;
+    std::int32_t wait_status, error;
+    wire::Stage stage;
+    std::uint64_t user_us, system_us, max_rss_kib;
+    std::uint64_t refused; // a generation that was asked for too early
+    int watch = -1;        // inotify descriptor of the leaf's cgroup.events
+    std::uint32_t state_slot = ~0U;
+    std::uint64_t state_sequence;
+    std::uint32_t unknown_size; // tags of the state file that this version does not know
+    unsigned char unknown[96];
+};
+
+struct StateFile {
+    Fd fd;
+    unsigned char* map = nullptr;
+    std::size_t size = 0;
+    std::uint32_t capacity = 0; // slots
+    bool* used = nullptr;       // by slot
+};
+
+struct Capabilities {
+    bool clone3 = true, cgroup = true, pidfd_info = true;
+};
+
+inline constexpr int kNullFd = 3;    // /dev/null, the stdin of every child
+inline constexpr int kFirstLane = 4; // a lane is three low descriptors: go, stage, output
+inline constexpr std::uint32_t kLanes = 16;
+
+struct Supervisor {
+    Record memory{}; // its place in the state file; not in the table
+    pid_t pid = 0;
+    Fd pidfd, link;
+    std::uint32_t serial = 0;
+    bool greeted = false; // said HELLO
+    bool send_blocked = false, waits_writable = false;
+    std::uint32_t list_from = 0; // next index to list
+    bool list_asked = false;
+    bool tell_welcome = false, tell_stop = false, tell_reload = false;
+    bool finished = false;
+    int exit_code = 0;
+    std::int64_t started_ns = 0;
+    std::int64_t restart_at_ns = 0; // while there is none
+    std::int64_t kill_at_ns = 0;    // it closed its link or said FINISHED but lives
+    std::int64_t retry_send_ns = 0;
+    std::uint32_t backoff_ms = 0, early_deaths = 0;
+    bool watchdog = false;
+    std::uint32_t silent_ticks = 0;
+    std::int64_t next_tick_ns = 0;
+};
+
+struct Keeper {
+    const char* runtime_dir = nullptr;
+    char** program = nullptr;
+    Fd runtime, lock, epoll, signals, inotify, cgroup_base;
+    Fd stage_pipes[4];
+    char cgroup_path[512] = {};     // of the base, empty = none
+    char cgroup_relative[512] = {}; // the same as /proc/PID/cgroup shows it
+    Capabilities can;
+    rlimit original_nofile{};
+    int original_nice = 0, original_oom = 0;
+    bool lanes[kLanes] = {};
+    Record** records = nullptr;
+    std::uint32_t record_count = 0; // length of the array; entries may be null
+    std::uint32_t next_serial = 1;
+    std::uint32_t told = 0; // records with tell bits, as an upper bound
+    StateFile state;
+    Supervisor supervisor;
+    bool orphan_hint = false;
+    bool scan_wanted = false; // a tree without a cgroup may have ended
+    std::int64_t next_scan_ns = 0;
+    bool stopping = false;       // SIGTERM came
+    bool stopping_alone = false; // and the supervisor is gone
+    std::int64_t kill_all_ns = 0, give_up_ns = 0;
+    std::int64_t tick_ns = 1'000'000'000;
+    bool done = false;
+    int exit_code = 0;
+};
+
+// What an epoll event is about, packed into its 64 bits.
+enum class Source : std::uint8_t {
+    Link,
+    SupervisorExit,
+    Signals,
+    Inotify,
+    RecordExit,
+    RecordStage
+};
+void watch(Keeper&, int fd, std::uint32_t events, Source, std::uint32_t index, std::uint32_t serial,
+           bool modify = false);
+std::int64_t now_ns();
+[[gnu::format(printf, 1, 2)]] void say(const char* format, ...); // one line on stderr
+
+// table.cpp: records and what happens to them
+Record* find(Keeper&, const char* key);
+Record* find_task(Keeper&, std::uint64_t id);
+Record* find_pid(Keeper&, pid_t);
+Record* add_record(Keeper&, const char* key, bool task, std::uint64_t generation);
+void free_record(Keeper&, Record&);
+void tell(Keeper&, Record&, std::uint32_t bits);
+void settle(Keeper&, Record&); // frees it if nobody needs it any more
+void on_record_exit(Keeper&, Record&, std::uint32_t events);
+void on_stage(Keeper&, Record&);
+void reap_orphans(Keeper&);
+void check_deadline(Keeper&, Record&, std::int64_t now);
+int wait_status_of(int code, int status); // of siginfo_t
+bool kernel_tells_exits();                // of processes that are not our children
+
+// spawn.cpp
+bool valid_body(const unsigned char* body, std::size_t size);
+void spawn(Keeper&, Record&, const unsigned char* body, const wire::SpawnMessage&);
+bool start_supervisor(Keeper&);
+pid_t clone_child(const Keeper&, int cgroup, bool share_files, int& pidfd);
+void release_lane(Keeper&, Record&);
+
+// cgroup.cpp
+void find_cgroup(Keeper&);
+int make_leaf(Keeper&, const Record&); // an O_PATH descriptor, or -1
+int open_leaf(const Keeper&, const Record&);
+void remove_leaf(Keeper&, const Record&);
+bool leaf_populated(const Keeper&, const Record&);
+bool leaf_oom(const Keeper&, const Record&);
+bool in_leaf(const Keeper&, const Record&);
+void watch_leaf(Keeper&, Record&);
+void unwatch_leaf(Keeper&, Record&);
+void on_inotify(Keeper&);
+void remove_cgroups(Keeper&); // at a clean exit
+
+// tree.cpp
+void signal_record(Keeper&, Record&, int signal, wire::Scope);
+void check_tree(Keeper&, Record&); // its main process is gone: is the tree?
+void scan_trees(Keeper&);
+
+// state.cpp
+bool open_state(Keeper&); // and adopts what it holds
+bool save(Keeper&, Record&);
+void forget(Keeper&, Record&);
+void save_supervisor(Keeper&);
+
+// adopt.cpp
+void adopt(Keeper&, Record&); // a record from the state file: is its process alive?
+
+// wire_server.cpp
+void on_link(Keeper&, std::uint32_t events);
+void flush(Keeper&);
+void drop_link(Keeper&);
+
+// main.cpp
+void on_supervisor_exit(Keeper&);
+
+} // namespace keepwell::keeper

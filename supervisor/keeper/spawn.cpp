@@ -1,0 +1,448 @@
+// Making children: intent, clone, record, go byte. The child's part runs on a copy of the keeper's
+// memory and calls only the kernel.
+#include "supervisor/keeper/keeper.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <linux/sched.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+namespace keepwell::keeper {
+
+namespace {
+
+struct StageNote { // on the stage pipe: None = "I have my own descriptor table", else a failure
+    wire::Stage stage;
+    std::int32_t error;
+};
+
+struct Plan {
+    const wire::Body* body = nullptr;
+    const std::uint32_t* groups = nullptr;
+    const char* mark = nullptr;
+    const char* directory = nullptr;
+    char** argv = nullptr;
+    char** envp = nullptr;
+    int go = -1, stage = -1, output = -1;
+    bool shared = false, task = false;
+    pid_t keeper = 0;
+    rlimit nofile{};
+    int nice = 0, oom = 0;
+};
+
+struct Ends { // of one spawn; all close themselves on any failure
+    Fd go_read, go_write, stage_read, stage_write, output_read, output_child;
+};
+
+[[noreturn]] void fail(const Plan& p, wire::Stage stage, int error) {
+    const StageNote note{stage, error};
+    (void)!write(p.stage, &note, sizeof note);
+    _exit(127);
+}
+
+// Leaves 0..2, /dev/null and the child's own pipe ends; everything else is closed before anything
+// else happens, so that no child holds the lock or the control socket.
+void close_others(const Plan& p) {
+    int keep[] = {kNullFd, p.go, p.stage, p.output};
+    for (int i = 0; i < 4; ++i)
+        for (int j = i + 1; j < 4; ++j)
+            if (keep[j] < keep[i]) {
+                const int t = keep[i];
+                keep[i] = keep[j];
+                keep[j] = t;
+            }
+    const unsigned flags = p.shared ? CLOSE_RANGE_UNSHARE : 0;
+    if (close_range(static_cast<unsigned>(keep[3]) + 1, ~0U, static_cast<int>(flags)) != 0)
+        _exit(127); // the table may still be the keeper's: touch nothing
+    for (int i = 0; i < 3; ++i)
+        if (keep[i + 1] > keep[i] + 1)
+            (void)close_range(static_cast<unsigned>(keep[i]) + 1,
+                              static_cast<unsigned>(keep[i + 1]) - 1, 0);
+}
+
+void reset_signals() {
+    // glibc refuses the two signals it uses itself, the kernel does not.
+    const unsigned long action[4] = {};
+    for (int s = 1; s <= 64; ++s) syscall(SYS_rt_sigaction, s, action, nullptr, 8);
+    const unsigned long none = 0;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, 8);
+}
+
+void apply_limits(const Plan& p) {
+    static const int resource[] = {RLIMIT_NOFILE, RLIMIT_CORE,  RLIMIT_NPROC,  RLIMIT_STACK,
+                                   RLIMIT_AS,     RLIMIT_FSIZE, RLIMIT_MEMLOCK};
+    if ((p.body->limit_mask & 1U) == 0 && setrlimit(RLIMIT_NOFILE, &p.nofile) != 0)
+        fail(p, wire::Stage::Rlimit, errno);
+    for (unsigned i = 0; i < wire::LimitCount; ++i) {
+        if ((p.body->limit_mask >> i & 1U) == 0) continue;
+        rlimit limit{};
+        if (getrlimit(static_cast<__rlimit_resource_t>(resource[i]), &limit) != 0)
+            fail(p, wire::Stage::Rlimit, errno);
+        limit.rlim_cur = p.body->limits[i];
+        // The hard limit goes down with the soft one only where it must not be raised again.
+        if (limit.rlim_cur > limit.rlim_max || i == wire::Core) limit.rlim_max = limit.rlim_cur;
+        if (setrlimit(static_cast<__rlimit_resource_t>(resource[i]), &limit) != 0)
+            fail(p, wire::Stage::Rlimit, errno);
+    }
+}
+
+void drop_privileges(const Plan& p) {
+    const wire::Body& b = *p.body;
+    if (b.has_user == 0) return;
+    const bool mine = geteuid() != 0 && geteuid() == b.uid && getegid() == b.gid;
+    if (mine) return; // nothing to drop, and setgroups would be refused
+    if (syscall(SYS_setgroups, static_cast<long>(b.groups), p.groups) != 0)
+        fail(p, wire::Stage::Groups, errno);
+    if (syscall(SYS_setresgid, b.gid, b.gid, b.gid) != 0) fail(p, wire::Stage::Gid, errno);
+    if (syscall(SYS_setresuid, b.uid, b.uid, b.uid) != 0) fail(p, wire::Stage::Uid, errno);
+    uid_t u[3] = {};
+    gid_t g[3] = {};
+    if (syscall(SYS_getgroups, 0, nullptr) != static_cast<long>(b.groups))
+        fail(p, wire::Stage::Groups, EPERM);
+    if (syscall(SYS_getresgid, &g[0], &g[1], &g[2]) != 0 || g[0] != b.gid || g[1] != b.gid ||
+        g[2] != b.gid)
+        fail(p, wire::Stage::Gid, EPERM);
+    if (syscall(SYS_getresuid, &u[0], &u[1], &u[2]) != 0 || u[0] != b.uid || u[1] != b.uid ||
+        u[2] != b.uid)
+        fail(p, wire::Stage::Uid, EPERM);
+}
+
+int exec_in_path(const Plan& p) {
+    const char* name = p.argv[0];
+    if (std::strchr(name, '/') != nullptr) {
+        execve(name, p.argv, p.envp);
+        return errno;
+    }
+    const char* path = "/usr/local/bin:/usr/bin:/bin";
+    for (char** e = p.envp; *e != nullptr; ++e)
+        if (std::strncmp(*e, "PATH=", 5) == 0) path = *e + 5;
+    int error = ENOENT;
+    char full[4096];
+    for (const char* at = path;; ++at) {
+        const std::size_t length = std::strcspn(at, ":");
+        const int n = length == 0 ? std::snprintf(full, sizeof full, "./%s", name)
+                                  : std::snprintf(full, sizeof full, "%.*s/%s",
+                                                  static_cast<int>(length), at, name);
+        if (n > 0 && static_cast<std::size_t>(n) < sizeof full) {
+            execve(full, p.argv, p.envp);
+            if (errno == EACCES)
+                error = EACCES; // found but not for us: say so unless a later one runs
+            else if (errno != ENOENT && errno != ENOTDIR)
+                return errno;
+        }
+        at += length;
+        if (*at == '\0') return error;
+    }
+}
+
+[[noreturn]] void child(const Plan& p) {
+    close_others(p);
+    const StageNote unshared{wire::Stage::None, 0};
+    (void)!write(p.stage, &unshared, sizeof unshared);
+    char go = 0;
+    ssize_t n = 0;
+    while ((n = read(p.go, &go, 1)) < 0 && errno == EINTR) {
+    }
+    if (n != 1) _exit(127); // the keeper died before it recorded us: nobody knows this process
+    setsid();
+    reset_signals();
+    if (dup2(kNullFd, 0) < 0 || dup2(p.output, 1) < 0 || dup2(p.output, 2) < 0)
+        fail(p, wire::Stage::Prepare, errno);
+    umask(static_cast<mode_t>(p.body->umask & 07777U));
+    // Going back to the default 0 may be refused where the keeper itself was started nicer.
+    if (p.body->nice != p.nice && setpriority(PRIO_PROCESS, 0, p.body->nice) != 0 &&
+        p.body->nice != 0)
+        fail(p, wire::Stage::Prepare, errno);
+    if (p.body->oom_score_adj != p.oom) {
+        char text[16];
+        const int length = std::snprintf(text, sizeof text, "%d", p.body->oom_score_adj);
+        const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+        const bool ok = fd >= 0 && write(fd, text, static_cast<std::size_t>(length)) == length;
+        if (!ok && p.body->oom_score_adj != 0) fail(p, wire::Stage::Prepare, errno);
+        close(fd);
+    }
+    apply_limits(p);
+    drop_privileges(p);
+    if (p.task) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL); // after the drop, which clears it
+        if (getppid() != p.keeper) _exit(127);
+    }
+    if (chdir(p.directory) != 0) fail(p, wire::Stage::Directory, errno);
+    fail(p, wire::Stage::Exec, exec_in_path(p));
+}
+
+bool make_ends(Ends& e, const wire::Body& body, bool large) {
+    int go[2], stage[2], out[2];
+    if (pipe2(go, O_CLOEXEC) != 0) return false;
+    e.go_read.reset(go[0]);
+    e.go_write.reset(go[1]);
+    if (pipe2(stage, O_CLOEXEC) != 0) return false;
+    e.stage_read.reset(stage[0]);
+    e.stage_write.reset(stage[1]);
+    if (fcntl(stage[0], F_SETFL, O_NONBLOCK) != 0) return false;
+    if (body.no_output != 0) return true;
+    if (pipe2(out, O_CLOEXEC | O_NONBLOCK) != 0) return false;
+    e.output_read.reset(out[0]);
+    const Fd write_end(out[1]);
+    if (large) (void)fcntl(out[0], F_SETPIPE_SZ, 256 << 10); // the user's quota may forbid it
+    // Opened read-write, and anew: the child always has a reader (no SIGPIPE) and blocks as a
+    // program expects; owned by its user, so that it may open /dev/stdout.
+    char path[40];
+    std::snprintf(path, sizeof path, "/proc/self/fd/%d", out[0]);
+    e.output_child.reset(open(path, O_RDWR | O_CLOEXEC));
+    if (!e.output_child) return false;
+    if (body.has_user != 0 && fchown(out[0], body.uid, body.gid) != 0 && errno != EPERM)
+        return false;
+    return true;
+}
+
+// Moves the child's ends to low numbers, so that unsharing the table copies only those.
+bool take_lane(Keeper& k, Record& r, Ends& e, Plan& p) {
+    p.go = e.go_read.get();
+    p.stage = e.stage_write.get();
+    p.output = e.output_child ? e.output_child.get() : kNullFd;
+    for (std::uint32_t i = 0; i < kLanes; ++i) {
+        if (k.lanes[i]) continue;
+        const int base = kFirstLane + static_cast<int>(i) * 3;
+        if (dup3(p.go, base, O_CLOEXEC) < 0 || dup3(p.stage, base + 1, O_CLOEXEC) < 0 ||
+            dup3(p.output, base + 2, O_CLOEXEC) < 0)
+            return false;
+        k.lanes[i] = true;
+        r.lane = i;
+        p.go = base;
+        p.stage = base + 1;
+        p.output = base + 2;
+        p.shared = true;
+        e.go_read.reset();
+        e.stage_write.reset();
+        e.output_child.reset();
+        return true;
+    }
+    return true; // every lane waits for a child that does not run: copy the whole table
+}
+
+void read_strings(Plan& p, char** vector, const unsigned char* body) {
+    p.body = reinterpret_cast<const wire::Body*>(body);
+    p.groups = reinterpret_cast<const std::uint32_t*>(body + sizeof(wire::Body));
+    char* at = const_cast<char*>(reinterpret_cast<const char*>(p.groups + p.body->groups));
+    const auto next = [&at] {
+        char* s = at;
+        at += std::strlen(at) + 1;
+        return s;
+    };
+    p.mark = next();
+    p.directory = next();
+    p.argv = vector;
+    for (std::uint32_t i = 0; i < p.body->argc; ++i) *vector++ = next();
+    *vector++ = nullptr;
+    p.envp = vector;
+    for (std::uint32_t i = 0; i < p.body->envc; ++i) *vector++ = next();
+    *vector = nullptr;
+}
+
+void failed(Keeper& k, Record& r, wire::Stage stage, int error) {
+    r.stage = stage;
+    r.error = error;
+    r.phase = Phase::Failed;
+    r.tree_gone = true;
+    r.output.reset();
+    release_lane(k, r);
+    forget(k, r);
+    if (r.leaf) remove_leaf(k, r);
+    tell(k, r, kTellFailed);
+}
+
+pid_t clone_into(Keeper& k, Record& r, bool shared, int& pidfd) {
+    Fd leaf(make_leaf(k, r));
+    r.leaf = static_cast<bool>(leaf);
+    pid_t pid = clone_child(k, leaf.get(), shared, pidfd);
+    if (pid < 0 && r.leaf && errno != EAGAIN && errno != ENOMEM) {
+        // Somebody removed or refuses the directory: once more, then without.
+        leaf.reset(make_leaf(k, r));
+        r.leaf = static_cast<bool>(leaf);
+        pid = clone_child(k, leaf.get(), shared, pidfd);
+        if (pid < 0 && r.leaf && errno != EAGAIN && errno != ENOMEM) {
+            remove_leaf(k, r);
+            r.leaf = false;
+            pid = clone_child(k, -1, shared, pidfd);
+        }
+    }
+    if (pid > 0 && r.leaf && !k.can.clone3) { // joined before the go byte
+        char text[16];
+        const int length = std::snprintf(text, sizeof text, "%d", pid);
+        const Fd procs(openat(leaf.get(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
+        if (!procs || write(procs.get(), text, static_cast<std::size_t>(length)) != length) {
+            remove_leaf(k, r);
+            r.leaf = false;
+        }
+    }
+    return pid;
+}
+
+} // namespace
+
+bool valid_body(const unsigned char* body, std::size_t size) {
+    wire::Body b;
+    if (size < sizeof b) return false;
+    std::memcpy(&b, body, sizeof b);
+    if (b.argc == 0 || b.groups > 65536) return false;
+    const std::size_t text = sizeof b + std::size_t{b.groups} * 4;
+    if (size <= text || body[size - 1] != '\0') return false;
+    std::uint64_t strings = 0;
+    for (std::size_t i = text; i < size; ++i) strings += body[i] == '\0' ? 1 : 0;
+    return strings == std::uint64_t{b.argc} + b.envc + 2 &&
+           std::strlen(reinterpret_cast<const char*>(body + text)) < wire::kMarkSize;
+}
+
+void release_lane(Keeper& k, Record& r) {
+    if (r.lane == kNoLane) return;
+    const int base = kFirstLane + static_cast<int>(r.lane) * 3;
+    for (int i = 0; i < 3; ++i) dup3(kNullFd, base + i, O_CLOEXEC);
+    k.lanes[r.lane] = false;
+    r.lane = kNoLane;
+}
+
+// In the child it returns 0, as fork does.
+pid_t clone_child(const Keeper& k, int cgroup, bool share_files, int& pidfd) {
+    const std::uint64_t flags = CLONE_PIDFD | (share_files ? CLONE_FILES : 0);
+    pidfd = -1;
+    if (k.can.clone3) {
+        clone_args args{};
+        args.flags = flags | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0);
+        args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+        args.exit_signal = SIGCHLD;
+        args.cgroup = cgroup >= 0 ? static_cast<std::uint64_t>(cgroup) : 0;
+        return static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
+    }
+    return static_cast<pid_t>(
+        syscall(SYS_clone, flags | SIGCHLD, nullptr, &pidfd, nullptr, nullptr));
+}
+
+void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMessage& m) {
+    Plan p;
+    wire::Body head;
+    std::memcpy(&head, body, sizeof head);
+    auto* vector =
+        static_cast<char**>(std::calloc(std::size_t{head.argc} + head.envc + 2, sizeof(char*)));
+    if (vector == nullptr) return failed(k, r, wire::Stage::Prepare, ENOMEM);
+    read_strings(p, vector, body);
+    std::snprintf(r.mark, sizeof r.mark, "%s", p.mark);
+    r.uid = head.has_user != 0 ? head.uid : getuid();
+    r.kill_at_ns = m.kill_at_ns;
+    p.task = r.task;
+    p.keeper = getpid();
+    p.nofile = k.original_nofile;
+    p.nice = k.original_nice;
+    p.oom = k.original_oom;
+    Ends e;
+    int pidfd = -1;
+    wire::Stage stage = wire::Stage::Prepare;
+    pid_t pid = -1;
+    if (make_ends(e, head, !r.task) && take_lane(k, r, e, p)) {
+        stage = wire::Stage::Keeper;
+        r.phase = Phase::Intent;
+        if (save(k, r)) {
+            stage = wire::Stage::Fork;
+            pid = clone_into(k, r, p.shared, pidfd);
+            if (pid == 0) child(p);
+        }
+    }
+    const int error = errno;
+    std::free(vector);
+    if (pid < 0) return failed(k, r, stage, error);
+    if (!p.shared) {
+        e.go_read.reset();
+        e.stage_write.reset();
+        e.output_child.reset();
+    }
+    proc::Stat stat;
+    proc::read_stat(pid, stat);
+    struct stat inode {};
+    if (e.output_read && fstat(e.output_read.get(), &inode) == 0) r.output_inode = inode.st_ino;
+    r.pid = pid;
+    r.pidfd.reset(pidfd);
+    r.ours = true;
+    r.start_ticks = stat.start_ticks;
+    r.started_ns = now_ns();
+    r.output = static_cast<Fd&&>(e.output_read);
+    r.stage_pipe = static_cast<Fd&&>(e.stage_read);
+    r.phase = Phase::Spawning;
+    r.deadline_ns = r.started_ns + std::int64_t{m.exec_timeout_ms} * 1'000'000;
+    save(k, r);
+    watch(k, pidfd, EPOLLIN, Source::RecordExit, r.index, r.serial);
+    watch(k, r.stage_pipe.get(), EPOLLIN, Source::RecordStage, r.index, r.serial);
+    const char go = 1;
+    (void)!write(e.go_write.get(), &go, 1);
+}
+
+void on_stage(Keeper& k, Record& r) {
+    StageNote note{};
+    ssize_t n = 0;
+    while ((n = read(r.stage_pipe.get(), &note, sizeof note)) == sizeof note) {
+        release_lane(k, r);
+        if (note.stage == wire::Stage::None) continue;
+        r.stage = note.stage; // told once it is reaped
+        r.error = note.error;
+    }
+    if (n < 0) return; // nothing yet
+    r.stage_pipe.reset();
+    release_lane(k, r);
+    if (r.stage != wire::Stage::None || r.phase != Phase::Spawning) return;
+    r.phase = Phase::Running;
+    r.deadline_ns = r.task ? r.kill_at_ns : 0;
+    save(k, r);
+    tell(k, r, kTellSpawned);
+}
+
+bool start_supervisor(Keeper& k) {
+    Supervisor& s = k.supervisor;
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) != 0)
+        return false;
+    Fd ours(ends[0]), theirs(ends[1]);
+    const int buffer = 1 << 20; // a page of reports with its descriptors never fills it alone
+    setsockopt(ours.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    setsockopt(theirs.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    const pid_t keeper = getpid();
+    int pidfd = -1;
+    const pid_t pid = clone_child(k, -1, false, pidfd);
+    if (pid < 0) return false;
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != keeper) _exit(127);
+        setsid();
+        reset_signals();
+        fcntl(theirs.get(), F_SETFD, 0);
+        std::size_t count = 0;
+        while (k.program[count] != nullptr) ++count;
+        auto** argv = static_cast<char**>(std::calloc(count + 3, sizeof(char*)));
+        if (argv == nullptr) _exit(127);
+        std::memcpy(argv, k.program, count * sizeof(char*));
+        static char option[] = "--keeper-fd", number[16];
+        std::snprintf(number, sizeof number, "%d", theirs.get());
+        argv[count] = option;
+        argv[count + 1] = number;
+        execvp(argv[0], argv);
+        say("cannot start the supervisor: %s: %s", argv[0], std::strerror(errno));
+        _exit(127);
+    }
+    s.pid = pid;
+    s.pidfd.reset(pidfd);
+    s.link = static_cast<Fd&&>(ours);
+    s.serial = k.next_serial++;
+    s.started_ns = now_ns();
+    watch(k, s.link.get(), EPOLLIN, Source::Link, 0, s.serial);
+    watch(k, pidfd, EPOLLIN, Source::SupervisorExit, 0, s.serial);
+    return true;
+}
+
+} // namespace keepwell::keeper

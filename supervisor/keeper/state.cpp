@@ -1,0 +1,360 @@
+// DIR/keeper.state: what the next keeper must know, in memory shared with the file, so that it
+// survives a kill -9 at any instruction. Each record has two slots; the older one is written, its
+// sequence last; a torn one fails its checksum and the other one counts.
+#include "supervisor/keeper/keeper.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+namespace keepwell::keeper {
+
+namespace {
+
+constexpr char kFileMagic[8] = {'K', 'W', 'K', 'E', 'E', 'P', 'E', 'R'};
+constexpr std::uint32_t kFileVersion = 1;
+constexpr std::size_t kSlotSize = 512;
+constexpr std::size_t kEntrySize = 2 * kSlotSize;
+constexpr std::size_t kHeaderSize = 4096;
+constexpr std::uint32_t kStep = 64;              // entries the file grows by
+constexpr char kSupervisorKey[] = "/supervisor"; // no unit can be called so
+
+struct FileHeader {
+    char magic[8];
+    std::uint32_t version;
+    std::uint32_t slot_size;
+    char boot_id[48];
+};
+struct Slot {
+    std::uint64_t sequence; // 0 = never written
+    std::uint32_t length;
+    std::uint32_t crc; // of sequence, length and fields
+    unsigned char fields[kSlotSize - 16];
+};
+static_assert(sizeof(Slot) == kSlotSize);
+
+enum Tag : std::uint16_t {
+    TagKey = 1,
+    TagGeneration,
+    TagPid,
+    TagStartTicks,
+    TagStartedNs,
+    TagPhase,
+    TagUid,
+    TagInode,
+    TagLeaf,
+    TagExit, // known, acked, tree gone, wait status, exited_ns
+    TagMark,
+};
+struct ExitField {
+    std::uint8_t known, acked, tree_gone, oom;
+    std::int32_t wait_status;
+    std::int64_t exited_ns;
+};
+
+std::uint32_t crc32c(std::uint32_t crc, const void* data, std::size_t size) {
+    const auto* at = static_cast<const unsigned char*>(data);
+    crc = ~crc;
+    for (; size > 0; --size) {
+        crc ^= *at++;
+        for (int i = 0; i < 8; ++i) crc = crc >> 1 ^ (0x82f63b78U & (0U - (crc & 1U)));
+    }
+    return ~crc;
+}
+
+std::uint32_t checksum(const Slot& s, std::uint64_t sequence) {
+    std::uint32_t crc = crc32c(0, &sequence, sizeof sequence);
+    crc = crc32c(crc, &s.length, sizeof s.length);
+    return crc32c(crc, s.fields, s.length);
+}
+
+Slot* slot_at(const Keeper& k, std::uint32_t entry, unsigned which) {
+    return reinterpret_cast<Slot*>(k.state.map + kHeaderSize + entry * kEntrySize +
+                                   which * kSlotSize);
+}
+
+bool valid(const Slot& s) {
+    return s.sequence != 0 && s.length <= sizeof s.fields && s.crc == checksum(s, s.sequence);
+}
+
+struct Writer {
+    Slot& slot;
+    void put(std::uint16_t tag, const void* data, std::size_t size) {
+        if (slot.length + 4 + size > sizeof slot.fields) return;
+        const auto length = static_cast<std::uint16_t>(size);
+        std::memcpy(slot.fields + slot.length, &tag, 2);
+        std::memcpy(slot.fields + slot.length + 2, &length, 2);
+        std::memcpy(slot.fields + slot.length + 4, data, size);
+        slot.length += static_cast<std::uint32_t>(4 + size);
+    }
+    template <class T>
+    void put(std::uint16_t tag, const T& value) {
+        put(tag, &value, sizeof value);
+    }
+};
+
+void encode(const Record& r, Slot& s) {
+    Writer w{s};
+    w.put(TagKey, r.key, std::strlen(r.key));
+    w.put(TagGeneration, r.generation);
+    w.put(TagPhase, static_cast<std::uint8_t>(r.phase));
+    w.put(TagMark, r.mark, std::strlen(r.mark));
+    if (r.pid != 0) {
+        w.put(TagPid, static_cast<std::int64_t>(r.pid));
+        w.put(TagStartTicks, r.start_ticks);
+        w.put(TagStartedNs, r.started_ns);
+        w.put(TagUid, r.uid);
+        w.put(TagInode, r.output_inode);
+        w.put(TagLeaf, static_cast<std::uint8_t>(r.leaf));
+    }
+    if (r.phase == Phase::Exited) {
+        ExitField e{};
+        e.known = r.exit_known;
+        e.acked = r.exit_acked;
+        e.tree_gone = r.tree_gone;
+        e.oom = r.oom;
+        e.wait_status = r.wait_status;
+        e.exited_ns = r.exited_ns;
+        w.put(TagExit, e);
+    }
+    if (r.unknown_size != 0 && s.length + r.unknown_size <= sizeof s.fields) {
+        std::memcpy(s.fields + s.length, r.unknown, r.unknown_size);
+        s.length += r.unknown_size;
+    }
+}
+
+template <class T>
+void get(T& out, const unsigned char* data, std::size_t size) {
+    if (size == sizeof out) std::memcpy(&out, data, sizeof out);
+}
+
+void get_text(char* out, std::size_t room, const unsigned char* data, std::size_t size) {
+    if (size >= room) return;
+    std::memcpy(out, data, size);
+    out[size] = '\0';
+}
+
+void decode_field(Record& r, std::uint16_t tag, const unsigned char* data, std::size_t size) {
+    std::int64_t pid = r.pid;
+    auto phase = static_cast<std::uint8_t>(r.phase), leaf = static_cast<std::uint8_t>(r.leaf);
+    ExitField e{};
+    switch (tag) {
+    case TagKey: return get_text(r.key, sizeof r.key, data, size);
+    case TagMark: return get_text(r.mark, sizeof r.mark, data, size);
+    case TagGeneration: return get(r.generation, data, size);
+    case TagStartTicks: return get(r.start_ticks, data, size);
+    case TagStartedNs: return get(r.started_ns, data, size);
+    case TagUid: return get(r.uid, data, size);
+    case TagInode: return get(r.output_inode, data, size);
+    case TagPid:
+        get(pid, data, size);
+        r.pid = static_cast<pid_t>(pid);
+        return;
+    case TagPhase:
+        get(phase, data, size);
+        r.phase = static_cast<Phase>(phase);
+        return;
+    case TagLeaf:
+        get(leaf, data, size);
+        r.leaf = leaf != 0;
+        return;
+    case TagExit:
+        get(e, data, size);
+        r.exit_known = e.known != 0;
+        r.exit_acked = e.acked != 0;
+        r.tree_gone = e.tree_gone != 0;
+        r.oom = e.oom != 0;
+        r.wait_status = e.wait_status;
+        r.exited_ns = e.exited_ns;
+        return;
+    default: // of a newer keeper: kept for it
+        if (r.unknown_size + 4 + size > sizeof r.unknown) return;
+        std::memcpy(r.unknown + r.unknown_size, data - 4, size + 4);
+        r.unknown_size += static_cast<std::uint32_t>(size + 4);
+    }
+}
+
+void decode(Record& r, const Slot& s) {
+    for (std::size_t at = 0; at + 4 <= s.length;) {
+        std::uint16_t tag = 0, size = 0;
+        std::memcpy(&tag, s.fields + at, 2);
+        std::memcpy(&size, s.fields + at + 2, 2);
+        if (at + 4 + size > s.length) return;
+        decode_field(r, tag, s.fields + at + 4, size);
+        at += 4U + size;
+    }
+}
+
+bool map_file(Keeper& k, std::size_t size) {
+    StateFile& f = k.state;
+    // Room is taken now: a store into a hole of a full file system would be a SIGBUS.
+    const int error = posix_fallocate(f.fd.get(), 0, static_cast<off_t>(size));
+    if (error != 0) {
+        errno = error;
+        return false;
+    }
+    void* map = f.map == nullptr
+                    ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, f.fd.get(), 0)
+                    : mremap(f.map, f.size, size, MREMAP_MAYMOVE);
+    if (map == MAP_FAILED) return false;
+    f.map = static_cast<unsigned char*>(map);
+    f.size = size;
+    const auto capacity = static_cast<std::uint32_t>((size - kHeaderSize) / kEntrySize);
+    auto* used = static_cast<bool*>(std::realloc(f.used, capacity));
+    if (used == nullptr) return false;
+    for (std::uint32_t i = f.capacity; i < capacity; ++i) used[i] = false;
+    f.used = used;
+    f.capacity = capacity;
+    return true;
+}
+
+bool take_slot(Keeper& k, Record& r) {
+    if (r.state_slot != ~0U) return true;
+    std::uint32_t i = 0;
+    while (i < k.state.capacity && k.state.used[i]) ++i;
+    if (i == k.state.capacity && !map_file(k, k.state.size + kStep * kEntrySize)) return false;
+    k.state.used[i] = true;
+    r.state_slot = i;
+    const std::uint64_t a = slot_at(k, i, 0)->sequence, b = slot_at(k, i, 1)->sequence;
+    r.state_sequence = a > b ? a : b;
+    return true;
+}
+
+void write_slot(Keeper& k, Record& r, bool empty) {
+    Slot* a = slot_at(k, r.state_slot, 0);
+    Slot* b = slot_at(k, r.state_slot, 1);
+    Slot& s = valid(*b) && (!valid(*a) || a->sequence < b->sequence) ? *a : *b;
+    const std::uint64_t sequence = ++r.state_sequence;
+    s.length = 0;
+    if (!empty) encode(r, s);
+    s.crc = checksum(s, sequence);
+    __atomic_store_n(&s.sequence, sequence, __ATOMIC_RELEASE);
+}
+
+void move_aside(Keeper& k, const char* why) {
+    char name[64];
+    for (int i = 1; i < 10000; ++i) {
+        std::snprintf(name, sizeof name, "keeper.state.corrupt-%d", i);
+        if (faccessat(k.runtime.get(), name, F_OK, AT_SYMLINK_NOFOLLOW) != 0) break;
+    }
+    renameat(k.runtime.get(), "keeper.state", k.runtime.get(), name);
+    say("%s/keeper.state %s: moved to %s, starting without it", k.runtime_dir, why, name);
+}
+
+const char* fault_of(int fd, const char* boot_id) {
+    struct stat st {};
+    FileHeader h{};
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) return "is no regular file";
+    if (pread(fd, &h, sizeof h, 0) != sizeof h) return "is too short";
+    if (std::memcmp(h.magic, kFileMagic, sizeof h.magic) != 0) return "is corrupt";
+    if (h.version != kFileVersion || h.slot_size != kSlotSize) return "has another version";
+    if (std::strncmp(h.boot_id, boot_id, sizeof h.boot_id) != 0) return "is from another boot";
+    const auto size = static_cast<std::size_t>(st.st_size);
+    if (size < kHeaderSize || (size - kHeaderSize) % kEntrySize != 0) return "is truncated";
+    return nullptr;
+}
+
+// Its keeper's death kills a supervisor at once; this makes sure before there is a second one.
+void end_old_supervisor(const Record& r) {
+    const Fd pidfd(static_cast<int>(syscall(SYS_pidfd_open, r.pid, 0)));
+    proc::Stat stat;
+    if (!pidfd || !proc::read_stat(r.pid, stat) || stat.start_ticks != r.start_ticks) return;
+    syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+    pollfd p{pidfd.get(), POLLIN, 0};
+    poll(&p, 1, 5000);
+}
+
+void load_entry(Keeper& k, std::uint32_t i) {
+    const Slot *a = slot_at(k, i, 0), *b = slot_at(k, i, 1);
+    const bool good_a = valid(*a), good_b = valid(*b);
+    if (!good_a && !good_b) {
+        if (a->sequence != 0 || b->sequence != 0)
+            say("%s/keeper.state: record %u is damaged and was dropped", k.runtime_dir, i);
+        return;
+    }
+    const Slot& s = good_a && (!good_b || a->sequence > b->sequence) ? *a : *b;
+    if (s.length == 0) return;
+    char key[wire::kKeySize] = {};
+    Record probe{};
+    decode(probe, s);
+    std::snprintf(key, sizeof key, "%s", probe.key);
+    const bool supervisor = std::strcmp(key, kSupervisorKey) == 0;
+    Record* r = supervisor ? &k.supervisor.memory : add_record(k, key, false, 0);
+    if (r == nullptr) return;
+    k.state.used[i] = true;
+    r->state_slot = i;
+    r->state_sequence = a->sequence > b->sequence ? a->sequence : b->sequence;
+    decode(*r, s);
+    if (supervisor)
+        end_old_supervisor(*r);
+    else
+        adopt(k, *r);
+}
+
+} // namespace
+
+bool open_state(Keeper& k) {
+    char boot_id[48] = {};
+    proc::read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot_id, sizeof boot_id);
+    boot_id[std::strcspn(boot_id, "\n")] = '\0';
+    const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
+    k.state.fd.reset(openat(k.runtime.get(), "keeper.state", flags, 0600));
+    struct stat st {};
+    if (!k.state.fd || fstat(k.state.fd.get(), &st) != 0) return false;
+    const char* fault = st.st_size == 0 ? nullptr : fault_of(k.state.fd.get(), boot_id);
+    if (fault != nullptr) {
+        move_aside(k, fault);
+        k.state.fd.reset(openat(k.runtime.get(), "keeper.state", flags | O_EXCL, 0600));
+        if (!k.state.fd) return false;
+        st.st_size = 0;
+    }
+    const bool fresh = st.st_size == 0;
+    if (!map_file(k,
+                  fresh ? kHeaderSize + kStep * kEntrySize : static_cast<std::size_t>(st.st_size)))
+        return false;
+    if (fresh) {
+        FileHeader h{};
+        std::memcpy(h.magic, kFileMagic, sizeof h.magic);
+        h.version = kFileVersion;
+        h.slot_size = kSlotSize;
+        std::memcpy(h.boot_id, boot_id, sizeof h.boot_id);
+        std::memcpy(k.state.map, &h, sizeof h);
+    } else {
+        for (std::uint32_t i = 0; i < k.state.capacity; ++i) load_entry(k, i);
+    }
+    return true;
+}
+
+bool save(Keeper& k, Record& r) {
+    if (r.task) return true;
+    if (!take_slot(k, r)) return false;
+    write_slot(k, r, false);
+    return true;
+}
+
+void forget(Keeper& k, Record& r) {
+    if (r.task || r.state_slot == ~0U) return;
+    write_slot(k, r, true);
+    k.state.used[r.state_slot] = false;
+    r.state_slot = ~0U;
+}
+
+void save_supervisor(Keeper& k) {
+    Record& r = k.supervisor.memory;
+    std::snprintf(r.key, sizeof r.key, "%s", kSupervisorKey);
+    proc::Stat stat;
+    proc::read_stat(k.supervisor.pid, stat);
+    r.phase = Phase::Running;
+    r.pid = k.supervisor.pid;
+    r.start_ticks = stat.start_ticks;
+    save(k, r);
+}
+
+} // namespace keepwell::keeper

@@ -1,0 +1,247 @@
+// The records: found, made, ended, forgotten.
+#include "supervisor/keeper/keeper.h"
+
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+
+namespace keepwell::keeper {
+
+namespace {
+
+constexpr std::int64_t kStuckNs = 5'000'000'000;
+
+struct PidfdInfo { // struct pidfd_info of Linux 6.15, first version
+    std::uint64_t mask, cgroup;
+    std::uint32_t ids[11];
+    std::int32_t exit_code;
+};
+constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
+constexpr std::uint64_t kPidfdInfoExit = 1U << 3;
+
+bool newer_than(int major, int minor) {
+    utsname name{};
+    int a = 0, b = 0;
+    return uname(&name) == 0 && std::sscanf(name.release, "%d.%d", &a, &b) == 2 &&
+           (a > major || (a == major && b >= minor));
+}
+
+std::uint32_t hash_of(const char* key) {
+    std::uint32_t h = 2166136261U;
+    for (; *key != '\0'; ++key) h = (h ^ static_cast<unsigned char>(*key)) * 16777619U;
+    return h;
+}
+
+bool grow(Keeper& k) {
+    const std::uint32_t count = k.record_count == 0 ? 64 : k.record_count * 2;
+    auto** grown = static_cast<Record**>(std::realloc(k.records, count * sizeof(Record*)));
+    if (grown == nullptr) return false;
+    for (std::uint32_t i = k.record_count; i < count; ++i) grown[i] = nullptr;
+    k.records = grown;
+    k.record_count = count;
+    return true;
+}
+
+// False if it has not ended, or if its parent (not we) has not reaped it yet.
+bool read_status(Keeper& k, Record& r, std::uint32_t events) {
+    if (r.ours) {
+        siginfo_t info{};
+        rusage usage{};
+        if (syscall(SYS_waitid, P_PIDFD, r.pidfd.get(), &info, WEXITED | WNOHANG, &usage) != 0)
+            return errno == ECHILD; // somebody else reaped it: the status is unknown
+        if (info.si_pid == 0) return false;
+        r.exit_known = true;
+        r.wait_status = wait_status_of(info.si_code, info.si_status);
+        r.user_us = static_cast<std::uint64_t>(usage.ru_utime.tv_sec) * 1'000'000U +
+                    static_cast<std::uint64_t>(usage.ru_utime.tv_usec);
+        r.system_us = static_cast<std::uint64_t>(usage.ru_stime.tv_sec) * 1'000'000U +
+                      static_cast<std::uint64_t>(usage.ru_stime.tv_usec);
+        r.max_rss_kib = static_cast<std::uint64_t>(usage.ru_maxrss);
+        return true;
+    }
+    if (!k.can.pidfd_info) return true;
+    PidfdInfo info{};
+    info.mask = kPidfdInfoExit;
+    const bool reaped = (events & EPOLLHUP) != 0;
+    if (reaped && ioctl(r.pidfd.get(), kPidfdGetInfo, &info) == 0 &&
+        (info.mask & kPidfdInfoExit) != 0) {
+        r.exit_known = true;
+        r.wait_status = info.exit_code;
+        return true;
+    }
+    if (reaped || r.deadline_ns != 0) return true;
+    // A zombie: its status comes when its parent has reaped it. Only that wakes us now.
+    watch(k, r.pidfd.get(), 0, Source::RecordExit, r.index, r.serial, true);
+    r.deadline_ns = now_ns() + kStuckNs;
+    return false;
+}
+
+void ended(Keeper& k, Record& r) {
+    r.exited_ns = now_ns();
+    r.deadline_ns = 0;
+    r.pidfd.reset();
+    r.oom = r.exit_known && (r.wait_status & 0x7f) == SIGKILL && leaf_oom(k, r);
+    if (r.phase == Phase::Spawning && r.stage != wire::Stage::None) {
+        r.phase = Phase::Failed;
+        r.tree_gone = true;
+        r.output.reset();
+        forget(k, r);
+        if (r.leaf) remove_leaf(k, r);
+        tell(k, r, kTellFailed);
+        settle(k, r);
+        return;
+    }
+    const bool never_told = r.phase == Phase::Spawning;
+    r.phase = Phase::Exited;
+    save(k, r);
+    tell(k, r, (never_told ? kTellSpawned : 0) | kTellExited);
+    if (r.task) signal_record(k, r, SIGKILL, wire::Scope::Tree); // left-overs of a helper
+    check_tree(k, r);
+}
+
+} // namespace
+
+bool kernel_tells_exits() {
+    const Fd self(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+    PidfdInfo info{};
+    info.mask = kPidfdInfoExit; // 6.13 knows the call but not this bit, and leaves the rest alone
+    return self && ioctl(self.get(), kPidfdGetInfo, &info) == 0 && newer_than(6, 15);
+}
+
+int wait_status_of(int code, int status) {
+    if (code == CLD_EXITED) return (status & 0xff) << 8;
+    return (status & 0x7f) | (code == CLD_DUMPED ? 0x80 : 0);
+}
+
+Record* find(Keeper& k, const char* key) {
+    const std::uint32_t hash = hash_of(key);
+    for (std::uint32_t i = 0; i < k.record_count; ++i) {
+        Record* r = k.records[i];
+        if (r != nullptr && r->hash == hash && !r->task && std::strcmp(r->key, key) == 0) return r;
+    }
+    return nullptr;
+}
+
+Record* find_task(Keeper& k, std::uint64_t id) {
+    for (std::uint32_t i = 0; i < k.record_count; ++i) {
+        Record* r = k.records[i];
+        if (r != nullptr && r->task && r->generation == id) return r;
+    }
+    return nullptr;
+}
+
+Record* find_pid(Keeper& k, pid_t pid) {
+    for (std::uint32_t i = 0; i < k.record_count; ++i) {
+        Record* r = k.records[i];
+        if (r != nullptr && r->pid == pid && r->pidfd) return r;
+    }
+    return nullptr;
+}
+
+Record* add_record(Keeper& k, const char* key, bool task, std::uint64_t generation) {
+    std::uint32_t index = 0;
+    while (index < k.record_count && k.records[index] != nullptr) ++index;
+    if (index == k.record_count && !grow(k)) return nullptr;
+    void* memory = std::calloc(1, sizeof(Record));
+    if (memory == nullptr) return nullptr;
+    auto* r = new (memory) Record{};
+    std::snprintf(r->key, sizeof r->key, "%s", key);
+    r->hash = hash_of(key);
+    r->task = task;
+    r->generation = generation;
+    r->index = index;
+    r->serial = k.next_serial++;
+    k.records[index] = r;
+    return r;
+}
+
+void free_record(Keeper& k, Record& r) {
+    if (r.tell != 0) --k.told;
+    release_lane(k, r);
+    unwatch_leaf(k, r);
+    if (r.leaf) remove_leaf(k, r);
+    forget(k, r);
+    k.records[r.index] = nullptr;
+    r.~Record();
+    std::free(&r);
+}
+
+void tell(Keeper& k, Record& r, std::uint32_t bits) {
+    if (r.task && (!k.supervisor.link || bits == kTellTree)) return; // nobody asks for it
+    if (r.tell == 0) ++k.told;
+    r.tell |= bits;
+}
+
+void settle(Keeper& k, Record& r) {
+    if (r.tell != 0 || !r.tree_gone) return;
+    const bool over = r.phase == Phase::Failed ? r.exit_acked || r.task
+                      : r.task                 ? r.phase == Phase::Exited
+                                               : false;
+    if (over) free_record(k, r);
+}
+
+void on_record_exit(Keeper& k, Record& r, std::uint32_t events) {
+    if (r.phase == Phase::Spawning && r.stage_pipe) {
+        const std::uint32_t serial = r.serial;
+        on_stage(k, r);
+        if (r.serial != serial) return;
+    }
+    if (!read_status(k, r, events)) return;
+    release_lane(k, r);
+    r.stage_pipe.reset();
+    ended(k, r);
+}
+
+// SIGCHLD says only that somebody may wait. A record's process is left to its own pidfd event; what
+// is none of ours are orphans that the subreaper inherited.
+void reap_orphans(Keeper& k) {
+    k.orphan_hint = false;
+    for (;;) {
+        siginfo_t info{};
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
+        if (Record* r = find_pid(k, info.si_pid)) {
+            r->ours = true;
+            on_record_exit(k, *r, EPOLLIN);
+        } else if (info.si_pid == k.supervisor.pid) {
+            on_supervisor_exit(k);
+        } else {
+            waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
+            k.scan_wanted = true;
+        }
+    }
+}
+
+void check_deadline(Keeper& k, Record& r, std::int64_t now) {
+    if (r.pidfd && r.kill_at_ns != 0 && now >= r.kill_at_ns) {
+        if (!r.timed_out) {
+            r.timed_out = true;
+            r.kill_at_ns = now + kStuckNs;
+            signal_record(k, r, SIGKILL, wire::Scope::Tree);
+            return;
+        }
+        r.kill_at_ns = 0; // cannot be killed: the caller is told, the record waits on
+        tell(k, r, kTellExited);
+    }
+    if (r.deadline_ns == 0 || now < r.deadline_ns) return;
+    r.deadline_ns = 0;
+    if (r.phase == Phase::Spawning) {
+        if (r.stage == wire::Stage::None && r.pidfd) {
+            r.stage = wire::Stage::Timeout;
+            r.error = ETIMEDOUT;
+        }
+        signal_record(k, r, SIGKILL, wire::Scope::Tree);
+    } else if (r.phase == Phase::Running && !r.ours && r.pidfd) {
+        r.deadline_ns = -1; // nobody reaps it: it is dead, its status unknown
+        on_record_exit(k, r, EPOLLIN);
+    }
+}
+
+} // namespace keepwell::keeper
