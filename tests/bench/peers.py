@@ -185,7 +185,7 @@ log_dir = "{self.dir}/logs"
 listen = []
 [policy.default]
 backoff = {{ initial = "0s", factor = 1.0, max = "0s", jitter = 0.0, reset_after = "1s" }}
-budget = {{ restarts = 1000000, within = "1s", cooldown = "1s" }}
+budget = {{ restarts = 10000, within = "1s", cooldown = "1s" }}
 ''' + "".join(f'[unit.s{i}]\ncommand = {json.dumps(self.command(i))}\nlog = {{ max_size = "16M", keep = 100, compress = false }}\n'
               for i in range(self.count)))
 

@@ -23,7 +23,7 @@ SCHEMA = TOP / "contrib/status.schema.json"
 SLOW = float(os.environ.get("KEEPWELL_TEST_SLOW", "1"))
 
 Note = namedtuple("Note", "what pid ns sequence")
-FAST = 'backoff = { initial = "50ms", max = "200ms", jitter = 0.0 }\nbudget = { restarts = 100000, within = "1m" }\n'
+FAST = 'backoff = { initial = "50ms", max = "200ms", jitter = 0.0 }\nbudget = { restarts = 10000, within = "1m" }\n'
 _numbers = itertools.count()
 
 

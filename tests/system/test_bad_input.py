@@ -54,7 +54,7 @@ BAD = {
     "bad name": ('[unit."Web/../x"]\ncommand = ["x"]\n', r":1:"),
     "unknown policy": ('[unit.web]\ncommand = ["x"]\npolicy = "wbe"\n', r":3:.*wbe"),
     "unknown dependency": ('[unit.web]\ncommand = ["x"]\nafter = ["nobody"]\n', r":3:.*nobody"),
-    "cycle": ('[unit.a]\ncommand = ["x"]\nrequires = ["b"]\n[unit.b]\ncommand = ["x"]\nrequires = ["a"]\n', r"cycle"),
+    "cycle": ('[unit.a]\ncommand = ["x"]\nrequires = ["b"]\n[unit.b]\ncommand = ["x"]\nrequires = ["a"]\n', r":6:.*a -> b -> a"),
     "unset variable": ('[unit.web]\ncommand = ["${KEEPWELL_SURELY_UNSET}"]\n', r":2:.*KEEPWELL_SURELY_UNSET"),
     "unknown check type": ('[unit.web]\ncommand = ["x"]\ncheck.x = { type = "htpp" }\n', r":3:.*htpp"),
     "unknown user": ('[unit.web]\ncommand = ["x"]\nuser = "nobody-of-this-name"\n', r":3:.*nobody-of-this-name"),
@@ -121,7 +121,7 @@ def test_a_command_that_cannot_start_is_named_and_the_others_run(fleet, command,
 
 def test_a_missing_directory_is_a_failed_start_that_heals_when_it_is_there(fleet):
     place = fleet.dir / "later"
-    fleet.write(fleet.unit("web", keys=f'directory = "{place}"\nbackoff = {{ initial = "50ms", max = "100ms" }}\nbudget = {{ restarts = 100000, within = "1m" }}'))
+    fleet.write(fleet.unit("web", keys=f'directory = "{place}"\nbackoff = {{ initial = "50ms", max = "100ms" }}\nbudget = {{ restarts = 10000, within = "1m" }}'))
     fleet.start()
     fleet.wait_for(lambda: str(place) in fleet.cli("why", "web").stdout, "the missing directory in the story")
     place.mkdir()
@@ -168,11 +168,17 @@ def test_an_unknown_unit_is_4_and_a_wrong_option_2(fleet):
 
 
 def test_an_environment_too_large_is_a_failed_start_not_a_crash(fleet):
-    big = "x" * 200000
-    fleet.write(f'[unit.web]\ncommand = ["/bin/sleep", "100"]\nenvironment = {{ BIG = "{big}" }}\n' + fleet.unit("good"))
+    table = ", ".join(f'V{i} = "{"x" * 120000}"' for i in range(20))
+    fleet.write(f'[unit.web]\ncommand = ["/bin/sleep", "100"]\nenvironment = {{ {table} }}\n' + fleet.unit("good"))
     fleet.start()
     fleet.wait_healthy("good")
     fleet.wait_for(lambda: "too long" in fleet.cli("why", "web").stdout, "the reason")
+
+
+def test_one_variable_too_large_is_refused_at_load(fleet):
+    fleet.write(f'[unit.web]\ncommand = ["/bin/sleep", "100"]\nenvironment = {{ BIG = "{"x" * 200000}" }}\n')
+    done = validate(fleet)
+    assert done.returncode == 1 and "environment" in done.stdout + done.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
