@@ -74,8 +74,18 @@ void Timeline::record(const StepInfo& info) {
         line.trouble = t.trouble;
         fresh.push_back(std::move(line));
     }
+    const std::string outcome = outcome_of(info.after);
+    const auto open = stories_.find(info.spec.key);
+    const bool ends =
+        !outcome.empty() && open != stories_.end() && open->second.back().outcome.empty();
+    if (fresh.empty() && ends) { // a first verdict comes without a note
+        fresh.emplace_back();
+        fresh.back().service = info.spec.key;
+        fresh.back().kind = outcome;
+        fresh.back().text = info.text.detail;
+    }
     if (fresh.empty()) return;
-    fresh.back().outcome = outcome_of(info.after);
+    fresh.back().outcome = outcome;
     for (auto& line : fresh) {
         line.time = clock_.wall();
         line.sequence = ++sequence_;

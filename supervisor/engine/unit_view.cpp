@@ -103,6 +103,7 @@ void UnitView::step(const StepInfo& info, WallTime now) {
             attempt_error_ = describe(*a.last_exit);
         }
     }
+    if (!a.main_alive) figures_ = {};
     if (std::holds_alternative<event::SpawnFailed>(info.event)) spawn_detail_ = info.text.detail;
     if (a.paused && !info.before.paused) paused_by_ = info.text.who;
     if (a.health != info.before.health) {

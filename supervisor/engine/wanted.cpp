@@ -16,8 +16,8 @@ std::string failed(const std::string& what) {
 }
 
 // Empty: written and on disk.
-std::string write_whole(const std::string& path, const std::string& text) {
-    const std::string temporary = path + ".new";
+std::string write_whole(const std::string& path, const std::string& text, const char* suffix) {
+    const std::string temporary = path + suffix;
     const int fd =
         ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0) return failed(temporary);
@@ -51,7 +51,8 @@ WantedStore::~WantedStore() {
     work_.reset();
     std::ostringstream text;
     for (const auto& [key, desired] : wanted_) text << key << ' ' << to_string(desired) << '\n';
-    (void)write_whole(path_, text.str());
+    (void)write_whole(path_, text.str(),
+                      ".last"); // a write in the pool may still use the other name
 }
 
 std::optional<Desired> WantedStore::get(const std::string& key) const {
@@ -73,7 +74,7 @@ void WantedStore::flush() {
     dirty_ = false;
     auto error = std::make_shared<std::string>();
     work_ = uv::run_in_pool(
-        loop_, [path = path_, t = text.str(), error] { *error = write_whole(path, t); },
+        loop_, [path = path_, t = text.str(), error] { *error = write_whole(path, t, ".new"); },
         [this, error] {
             work_.reset();
             if (!error->empty()) on_error_(*error);
