@@ -118,7 +118,7 @@ void Lifecycle::begin_stop(const Reason& reason) noexcept {
 }
 
 void Lifecycle::running() noexcept {
-    set_state(State::Running, {});
+    set_state(State::Running, r_.reason);
     note(NoteKind::Running);
 }
 
@@ -200,8 +200,12 @@ void Lifecycle::retry_later() noexcept {
 
 void Lifecycle::finish() noexcept {
     if (dropped_) return;
-    if (r_.state == State::Running) r_.reason = running_reason(spec_, r_);
     const Verdict health = verdict_of(spec_, r_);
+    if (r_.state == State::Running) {
+        const Reason why = running_reason(spec_, r_);
+        // Down without a failing check: not proven well since the incident, whose cause stays.
+        if (why.kind != ReasonKind::None || health != Verdict::Down) r_.reason = why;
+    }
     if (health != r_.health) r_.health_since = now_;
     r_.health = health;
 

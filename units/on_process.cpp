@@ -57,8 +57,6 @@ void Lifecycle::on(const event::SpawnFailed& e) noexcept {
     Note wait;
     wait.kind = NoteKind::Backoff;
     wait.delay = charge_transient(spec_.policy, r_, jitter_);
-    wait.count = static_cast<std::uint32_t>(r_.restarts.size());
-    wait.of = spec_.policy.budget.restarts;
     set_state(State::Backoff, r_.reason);
     set_deadline(TimerKind::Retry, wait.delay);
     note(wait);
@@ -101,7 +99,7 @@ void Lifecycle::on(const event::Adopted& e) noexcept {
     const bool by_check = spec_.ready.kind == ReadyKind::Check;
     const bool was_starting = remembered && before == State::Starting;
     if (before == State::Running) {
-        set_state(State::Running, {});
+        set_state(State::Running, r_.reason);
     } else if (was_starting && by_check) {
         // Time nobody could look at it does not count against it.
         const Duration left = spec_.ready_timeout - age;
