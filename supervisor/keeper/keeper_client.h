@@ -5,8 +5,8 @@
 // never from inside a call. After start() the order is: on_connected, then for each instance the
 // keeper holds on_output and on_adopted (plus on_exited, on_tree_empty where that is so), then
 // on_list_complete. on_lost comes at most once; after it nothing else does. Descriptors given to a
-// hook belong to the receiver and are O_CLOEXEC and non-blocking for it (the read end of a child's
-// pipe is an open file of its own). Memory is a few words for each unit, never a buffer.
+// hook belong to the receiver and are O_CLOEXEC and O_NONBLOCK. Memory is a few words for each
+// unit, never a buffer.
 // The destructor closes the socket and drops running tasks without calling back (the keeper kills
 // them). One thread.
 #pragma once

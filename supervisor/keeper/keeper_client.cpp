@@ -1,0 +1,412 @@
+#include "supervisor/keeper/keeper_client.h"
+
+#include "supervisor/keeper/keeper_tasks.h"
+#include "supervisor/keeper/link.h"
+#include "supervisor/keeper/proc.h"
+#include "supervisor/keeper/spawn_body.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <optional>
+#include <unordered_map>
+#include <unordered_set>
+
+namespace keepwell {
+
+namespace {
+
+constexpr std::size_t kMaxSurvivors = 64;
+
+struct Instance {
+    Generation generation = 0;
+    std::int64_t pid = 0;
+    bool wanted = false;    // asked for here, not answered yet
+    bool announced = false; // the listener knows that it lives
+    bool output = false;
+    bool leaf = false;
+    bool exited = false;
+    bool tree_gone = false;
+};
+
+struct Unsent { // spawns that failed before they reached the keeper
+    std::string key;
+    Generation generation = 0;
+    int error = 0;
+};
+
+template <class T>
+std::optional<T> read_message(const Received& in) {
+    T m;
+    if (in.data.size() < sizeof m) return std::nullopt;
+    std::memcpy(&m, in.data.data(), sizeof m);
+    m.header.key[wire::kKeySize - 1] = '\0';
+    return m;
+}
+
+wire::Scope scope_of(SignalScope scope) {
+    switch (scope) {
+    case SignalScope::Process: return wire::Scope::Process;
+    case SignalScope::Group: return wire::Scope::Group;
+    case SignalScope::Tree: return wire::Scope::Tree;
+    }
+    return wire::Scope::Process;
+}
+
+struct Search { // for survivors without a cgroup: descendants, and the mark
+    std::unordered_map<pid_t, pid_t> parents;
+    std::unordered_set<pid_t> found;
+    std::string mark;
+    std::int64_t main = 0;
+};
+
+void visit_process(void* context, pid_t pid) {
+    auto& s = *static_cast<Search*>(context);
+    proc::Stat stat;
+    char mark[wire::kMarkSize];
+    if (!proc::read_stat(pid, stat)) return;
+    s.parents[pid] = stat.ppid;
+    if (pid == s.main || stat.session == s.main || (proc::read_mark(pid, mark) && s.mark == mark))
+        s.found.insert(pid);
+}
+
+} // namespace
+
+struct KeeperClient::Impl {
+    Impl(uv::Loop& loop, const Clock& clock, int fd, Hooks h)
+        : hooks(std::move(h)),
+          link(
+              loop, fd, [this](Received& in) { on_message(in); }, [this] { on_lost(); }),
+          tasks(loop, clock, link),
+          unsent_timer(loop, [this] { report_unsent(); }) {}
+
+    template <class T>
+    void send(T& m, wire::Type type) {
+        m.header.type = type;
+        m.header.size = sizeof m;
+        link.send(message_bytes(&m, sizeof m));
+    }
+    void send_plain(wire::Type type) {
+        wire::Header h;
+        h.type = type;
+        h.size = sizeof h;
+        link.send(message_bytes(&h, sizeof h));
+    }
+    void name(wire::Header& h, const std::string& key, Generation generation) const {
+        std::memcpy(h.key, key.data(), std::min(key.size(), sizeof h.key - 1));
+        h.generation = generation;
+    }
+    void send_ack(const std::string& key, Generation generation, std::uint32_t flags) {
+        wire::Header h;
+        name(h, key, generation);
+        h.flags = flags;
+        h.type = wire::Type::Ack;
+        h.size = sizeof h;
+        link.send(message_bytes(&h, sizeof h));
+    }
+
+    void on_message(Received& in);
+    void on_lost() {
+        if (hooks.on_lost) hooks.on_lost();
+    }
+    void welcome(const wire::WelcomeMessage&, Received&);
+    void page(Received&);
+    void adopt(const wire::Report&, UniqueFd output);
+    void report(const wire::Report&, Received&);
+    void spawned(const wire::Report&, UniqueFd output);
+    void spawn_failed(const wire::Report&);
+    void exited(const wire::Report&);
+    void tree_empty(const wire::Report&);
+    void give_output(const std::string& key, Instance&, UniqueFd);
+    void report_unsent();
+
+    Hooks hooks;
+    ProcessListener* listener = nullptr;
+    std::unordered_map<std::string, Instance> instances;
+    std::vector<Unsent> unsent;
+    std::string cgroup_base;
+    std::int64_t keeper_pid = 0;
+    Link link;
+    KeeperTasks tasks;
+    uv::Timer unsent_timer;
+};
+
+void KeeperClient::Impl::on_message(Received& in) {
+    wire::Header h;
+    std::memcpy(&h, in.data.data(), sizeof h);
+    switch (h.type) {
+    case wire::Type::Welcome:
+        if (const auto m = read_message<wire::WelcomeMessage>(in)) welcome(*m, in);
+        return;
+    case wire::Type::Page: return page(in);
+    case wire::Type::Spawned:
+    case wire::Type::SpawnFailed:
+    case wire::Type::Exited:
+    case wire::Type::TreeEmpty:
+        if (const auto m = read_message<wire::Report>(in)) report(*m, in);
+        return;
+    case wire::Type::Stop:
+        if (hooks.on_stop_requested) hooks.on_stop_requested();
+        return;
+    case wire::Type::Reload:
+        if (hooks.on_reload_requested) hooks.on_reload_requested();
+        return;
+    case wire::Type::Hello:
+    case wire::Type::Spawn:
+    case wire::Type::Task:
+    case wire::Type::Signal:
+    case wire::Type::Ack:
+    case wire::Type::List:
+    case wire::Type::Alive:
+    case wire::Type::Finished: return;
+    }
+}
+
+void KeeperClient::Impl::welcome(const wire::WelcomeMessage& m, Received& in) {
+    keeper_pid = m.keeper_pid;
+    cgroup_base.assign(m.cgroup_base, ::strnlen(m.cgroup_base, sizeof m.cgroup_base));
+    std::vector<StagePipe> pipes;
+    for (std::size_t i = 0; i + 1 < in.fds.size(); i += 2)
+        pipes.push_back({in.fds[i].release(), in.fds[i + 1].release()});
+    if (hooks.on_connected)
+        hooks.on_connected(std::move(pipes));
+    else
+        for (const StagePipe& p : pipes) UniqueFd(p.read), UniqueFd(p.write);
+}
+
+void KeeperClient::Impl::page(Received& in) {
+    const auto head = read_message<wire::PageMessage>(in);
+    if (!head || in.data.size() != sizeof *head + head->count * sizeof(wire::Report)) return;
+    // Copied: what a callback does may bring the buffer into use again.
+    std::vector<wire::Report> reports(head->count);
+    std::memcpy(reports.data(), in.data.data() + sizeof *head, head->count * sizeof(wire::Report));
+    std::size_t next_fd = 0;
+    for (wire::Report& m : reports) {
+        m.header.key[wire::kKeySize - 1] = '\0';
+        UniqueFd output;
+        if ((m.header.flags & wire::kOutput) != 0 && next_fd < in.fds.size())
+            output = std::move(in.fds[next_fd++]);
+        adopt(m, std::move(output));
+    }
+    if (head->next == 0) {
+        if (listener != nullptr) listener->on_list_complete();
+        return;
+    }
+    wire::ListMessage m;
+    m.from = head->next;
+    send(m, wire::Type::List);
+}
+
+void KeeperClient::Impl::adopt(const wire::Report& m, UniqueFd output) {
+    const std::string key = m.header.key;
+    if ((m.header.flags & wire::kFailed) != 0) return spawn_failed(m);
+    Instance& i = instances[key];
+    if (i.generation == m.header.generation && i.announced) return; // met by an event already
+    i = Instance{};
+    i.generation = m.header.generation;
+    i.pid = m.pid;
+    i.leaf = (m.header.flags & wire::kLeaf) != 0;
+    give_output(key, i, std::move(output));
+    if ((m.header.flags & wire::kExitAcked) == 0) {
+        i.announced = true;
+        if (listener != nullptr)
+            listener->on_adopted(key, m.header.generation, m.pid,
+                                 Instant(std::chrono::nanoseconds(m.started_ns)));
+        if ((m.header.flags & wire::kExited) != 0) exited(m);
+    } else {
+        i.exited = true;
+    }
+    if ((m.header.flags & wire::kTreeGone) != 0) tree_empty(m);
+}
+
+void KeeperClient::Impl::report(const wire::Report& m, Received& in) {
+    if ((m.header.flags & wire::kTask) != 0 || m.header.key[0] == '\0')
+        return tasks.on_report(m, in);
+    UniqueFd output = in.fds.empty() ? UniqueFd() : std::move(in.fds.front());
+    if (m.header.type == wire::Type::Spawned) return spawned(m, std::move(output));
+    if (m.header.type == wire::Type::SpawnFailed) return spawn_failed(m);
+    const auto it = instances.find(m.header.key);
+    if (it == instances.end() || it->second.generation != m.header.generation) return; // LIST tells
+    if (m.header.type == wire::Type::Exited) return exited(m);
+    tree_empty(m);
+}
+
+void KeeperClient::Impl::give_output(const std::string& key, Instance& i, UniqueFd output) {
+    if (!output || i.output) return;
+    i.output = true;
+    if (hooks.on_output) hooks.on_output(key, i.generation, output.release());
+}
+
+void KeeperClient::Impl::spawned(const wire::Report& m, UniqueFd output) {
+    const std::string key = m.header.key;
+    Instance& i = instances[key];
+    if (i.generation != m.header.generation) {
+        i = Instance{};
+        i.generation = m.header.generation;
+        i.wanted = true; // asked for by a predecessor, before LIST came to it
+    }
+    i.pid = m.pid;
+    i.leaf = (m.header.flags & wire::kLeaf) != 0;
+    give_output(key, i, std::move(output));
+    i.announced = true;
+    const bool wanted = std::exchange(i.wanted, false);
+    if (wanted && listener != nullptr) listener->on_spawned(key, m.header.generation, m.pid);
+}
+
+void KeeperClient::Impl::spawn_failed(const wire::Report& m) {
+    const std::string key = m.header.key;
+    const Generation generation = m.header.generation;
+    const auto it = instances.find(key);
+    const bool adopted =
+        it != instances.end() && it->second.generation == generation && it->second.announced;
+    if (it != instances.end() && it->second.generation == generation) instances.erase(it);
+    send_ack(key, generation, wire::kAckFailure);
+    if (listener == nullptr) return;
+    if (!adopted) {
+        listener->on_spawn_failed(key, generation, stage_of(m.stage), m.error);
+        return;
+    }
+    // Listed as alive between its clone and its exec: for the listener it lived and ended.
+    ExitStatus status;
+    status.known = true;
+    status.code = 127;
+    listener->on_exited(key, generation, status);
+    listener->on_tree_empty(key, generation);
+}
+
+void KeeperClient::Impl::exited(const wire::Report& m) {
+    Instance& i = instances[m.header.key];
+    i.exited = true;
+    if (listener != nullptr) listener->on_exited(m.header.key, m.header.generation, status_of(m));
+}
+
+void KeeperClient::Impl::tree_empty(const wire::Report& m) {
+    Instance& i = instances[m.header.key];
+    i.tree_gone = true;
+    if (listener != nullptr) listener->on_tree_empty(m.header.key, m.header.generation);
+}
+
+void KeeperClient::Impl::report_unsent() {
+    for (const Unsent& u : std::exchange(unsent, {}))
+        if (listener != nullptr)
+            listener->on_spawn_failed(u.key, u.generation, SpawnStage::Prepare, u.error);
+}
+
+KeeperClient::KeeperClient(uv::Loop& loop, const Clock& clock, int fd, Hooks hooks)
+    : impl_(std::make_unique<Impl>(loop, clock, fd, std::move(hooks))) {}
+KeeperClient::~KeeperClient() = default;
+
+void KeeperClient::start() {
+    impl_->link.start();
+    impl_->send_plain(wire::Type::Hello);
+    wire::ListMessage m;
+    impl_->send(m, wire::Type::List);
+}
+
+void KeeperClient::alive() { impl_->send_plain(wire::Type::Alive); }
+
+void KeeperClient::finished(int exit_code) {
+    wire::FinishedMessage m;
+    m.exit_code = exit_code;
+    impl_->send(m, wire::Type::Finished);
+}
+
+std::int64_t KeeperClient::keeper_pid() const { return impl_->keeper_pid; }
+void KeeperClient::set_listener(ProcessListener* listener) { impl_->listener = listener; }
+
+void KeeperClient::spawn(const UnitSpec& spec, Generation generation) {
+    Impl& d = *impl_;
+    SpawnBody body = spawn_body(spec.process, spec.key, spec.log.mode == LogMode::None);
+    if (spec.key.empty() || spec.key.size() >= wire::kKeySize) body.error = ENAMETOOLONG;
+    if (body.error != 0) {
+        d.unsent.push_back({spec.key, generation, body.error});
+        d.unsent_timer.start(0);
+        return;
+    }
+    wire::SpawnMessage m;
+    m.header.type = wire::Type::Spawn;
+    m.header.size = static_cast<std::uint32_t>(sizeof m + body.bytes.size());
+    d.name(m.header, spec.key, generation);
+    const auto limit = std::chrono::duration_cast<std::chrono::milliseconds>(spec.start_timeout);
+    m.exec_timeout_ms =
+        static_cast<std::uint32_t>(std::clamp<std::int64_t>(limit.count(), 100, 3'600'000));
+    m.body_size = body.size;
+    // An older instance stays known until the keeper says that this one took its place.
+    Instance& i = d.instances[spec.key];
+    if (i.generation == generation || i.generation == 0 || (i.exited && i.tree_gone)) {
+        if (i.generation != generation) i = Instance{};
+        i.generation = generation;
+        i.wanted = true;
+    }
+    d.link.send(message_bytes(&m, sizeof m) + body.bytes, std::move(body.memfd));
+}
+
+void KeeperClient::signal(const std::string& key, Generation generation, int signal,
+                          SignalScope scope) {
+    wire::SignalMessage m;
+    impl_->name(m.header, key, generation);
+    m.signal = signal;
+    m.scope = scope_of(scope);
+    impl_->send(m, wire::Type::Signal);
+}
+
+void KeeperClient::ack(const std::string& key, Generation generation) {
+    const auto it = impl_->instances.find(key);
+    if (it == impl_->instances.end() || it->second.generation != generation) return;
+    const Instance& i = it->second;
+    if (!i.exited) return;
+    impl_->send_ack(key, generation, wire::kAckExit | (i.tree_gone ? wire::kAckTree : 0U));
+    if (i.tree_gone) impl_->instances.erase(it);
+}
+
+std::vector<Survivor> KeeperClient::survivors(const std::string& key) {
+    const auto it = impl_->instances.find(key);
+    if (it == impl_->instances.end()) return {};
+    std::vector<pid_t> pids;
+    if (it->second.leaf) {
+        char leaf[wire::kKeySize + 16];
+        proc::leaf_name(key.c_str(), 0, leaf);
+        const std::string path = impl_->cgroup_base + "/" + leaf;
+        const UniqueFd dir(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        if (dir)
+            proc::each_in_cgroup(
+                dir.get(),
+                [](void* to, pid_t pid) { static_cast<std::vector<pid_t>*>(to)->push_back(pid); },
+                &pids);
+    } else {
+        Search s;
+        s.mark = key;
+        s.main = it->second.pid;
+        proc::each_process(visit_process, &s);
+        for (const auto& [pid, first] : s.parents) {
+            pid_t at = pid;
+            for (int depth = 0; at > 1 && depth < 64 && !s.found.contains(at); ++depth) {
+                const auto parent = s.parents.find(at);
+                at = parent == s.parents.end() ? 0 : parent->second;
+            }
+            if (s.found.contains(at)) pids.push_back(pid);
+        }
+        std::sort(pids.begin(), pids.end());
+    }
+    std::vector<Survivor> out;
+    for (const pid_t pid : pids) {
+        proc::Stat stat;
+        if (out.size() == kMaxSurvivors) break;
+        if (!proc::read_stat(pid, stat) || stat.state == 'Z' || stat.state == 'X') continue;
+        out.push_back({pid, stat.state, stat.name});
+    }
+    return out;
+}
+
+bool KeeperClient::owns_tree(const std::string& key) const {
+    const auto it = impl_->instances.find(key);
+    return it != impl_->instances.end() && it->second.leaf;
+}
+
+TaskId KeeperClient::run(const TaskRequest& request, std::function<void(TaskResult)> done) {
+    return impl_->tasks.run(request, std::move(done));
+}
+void KeeperClient::cancel(TaskId id) noexcept { impl_->tasks.cancel(id); }
+
+} // namespace keepwell

@@ -1,0 +1,99 @@
+#include "supervisor/keeper/spawn_body.h"
+
+#include "supervisor/keeper/wire.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+namespace keepwell {
+
+namespace {
+
+void append(std::string& out, const std::string& text) {
+    out += text;
+    out += '\0';
+}
+
+bool has_nul(const std::string& text) { return text.find('\0') != std::string::npos; }
+
+void put_limits(wire::Body& b, const LimitSpec& limits) {
+    const std::optional<std::uint64_t> values[] = {limits.nofile, limits.core, limits.nproc,
+                                                   limits.stack,  limits.as,   limits.fsize,
+                                                   limits.memlock};
+    for (std::uint32_t i = 0; i < wire::LimitCount; ++i) {
+        if (!values[i]) continue;
+        b.limit_mask |= 1U << i;
+        b.limits[i] = *values[i];
+    }
+}
+
+UniqueFd seal(const std::string& bytes, int& error) {
+    UniqueFd fd(::memfd_create("keepwell-spawn", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+    const auto size = static_cast<ssize_t>(bytes.size());
+    if (!fd || ::write(fd.get(), bytes.data(), bytes.size()) != size ||
+        ::fcntl(fd.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) !=
+            0) {
+        error = errno != 0 ? errno : EIO;
+        return UniqueFd();
+    }
+    return fd;
+}
+
+} // namespace
+
+SpawnBody spawn_body(const ProcessSpec& spec, const std::string& mark, bool no_output) {
+    SpawnBody out;
+    wire::Body b;
+    std::string text;
+    append(text, mark.substr(0, wire::kMarkSize - 1));
+    append(text, spec.directory.empty() ? "/" : spec.directory);
+    bool bad = spec.command.empty() || has_nul(mark) || has_nul(spec.directory);
+    for (const std::string& a : spec.command) {
+        bad = bad || has_nul(a);
+        append(text, a);
+    }
+    for (const std::string& e : spec.environment) {
+        if (e.rfind("KEEPWELL_UNIT=", 0) == 0) continue;
+        bad = bad || has_nul(e);
+        append(text, e);
+        ++b.envc;
+    }
+    append(text, "KEEPWELL_UNIT=" + mark.substr(0, wire::kMarkSize - 1));
+    ++b.envc;
+    b.argc = static_cast<std::uint32_t>(spec.command.size());
+    b.umask = spec.umask;
+    b.nice = spec.nice;
+    b.oom_score_adj = spec.oom_score_adj;
+    b.no_output = no_output ? 1 : 0;
+    if (spec.user) {
+        b.has_user = 1;
+        b.uid = spec.user->uid;
+        b.gid = spec.user->gid;
+        b.groups = static_cast<std::uint32_t>(spec.user->groups.size());
+    }
+    put_limits(b, spec.limits);
+    if (bad) {
+        out.error = EINVAL;
+        return out;
+    }
+    out.bytes.assign(reinterpret_cast<const char*>(&b), sizeof b);
+    if (spec.user)
+        out.bytes.append(reinterpret_cast<const char*>(spec.user->groups.data()),
+                         spec.user->groups.size() * sizeof(std::uint32_t));
+    out.bytes += text;
+    if (out.bytes.size() > wire::kMaxBody) {
+        out.error = E2BIG;
+        return out;
+    }
+    out.size = static_cast<std::uint32_t>(out.bytes.size());
+    if (out.size > wire::kInlineBody) {
+        out.memfd = seal(out.bytes, out.error);
+        out.bytes.clear();
+    }
+    return out;
+}
+
+} // namespace keepwell

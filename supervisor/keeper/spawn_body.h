@@ -1,0 +1,21 @@
+// Turns a ProcessSpec into the body of a SPAWN or TASK message.
+#pragma once
+
+#include "supervisor/keeper/link.h"
+#include "units/unit_spec.h"
+
+#include <string>
+
+namespace keepwell {
+
+struct SpawnBody {
+    std::string bytes; // to follow the message, or
+    UniqueFd memfd;    // sealed, when they are many
+    std::uint32_t size = 0;
+    int error = 0; // errno: it cannot be told to the keeper (E2BIG, EINVAL, …)
+};
+
+// mark is the value of KEEPWELL_UNIT; what the spec says about that variable is dropped.
+SpawnBody spawn_body(const ProcessSpec&, const std::string& mark, bool no_output);
+
+} // namespace keepwell
