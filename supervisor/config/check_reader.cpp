@@ -239,14 +239,10 @@ void read_common(Reader& reader, const std::string& component, CheckSpec& to) {
     reader.boolean("enabled", to.enabled);
     reader.texts("blames", to.blames);
     read_component(reader, component, to.component);
-    if (to.timeout > to.interval) {
-        const Node* said = reader.node().find("timeout");
-        if (said == nullptr) said = reader.node().find("interval");
-        if (said != nullptr) {
-            reader.warning(*said,
-                           "the timeout is longer than the interval, so a hanging check runs "
-                           "less often than asked (lower timeout or raise interval)");
-        }
+    const Node* timeout = reader.node().find("timeout");
+    if (timeout != nullptr && to.timeout > to.interval) {
+        reader.warning(*timeout, "the timeout is longer than the interval, so a hanging check "
+                                 "runs less often than asked (lower it, or raise interval)");
     }
 }
 

@@ -100,10 +100,13 @@ std::uint64_t total_limit(const ProcessSpec& process) {
     return std::clamp(stack / 4, kSmallestTotal, kLargestTotal);
 }
 
-// Where to point for a key that may not be there.
+// Where to point for "command" or "environment.NAME", which may not be there.
 Where place_of(const Node& unit, std::string_view key) {
-    const Node* found = unit.find(key);
-    return found == nullptr ? unit.key_where : found->where;
+    const std::size_t dot = key.find('.');
+    const Node* found = unit.find(key.substr(0, dot));
+    if (found == nullptr) return unit.key_where;
+    const Node* inner = dot == std::string_view::npos ? nullptr : found->find(key.substr(dot + 1));
+    return inner == nullptr ? found->where : inner->where;
 }
 
 } // namespace
@@ -176,9 +179,12 @@ void check_sizes(const Node& unit, const ProcessSpec& process, Messages& message
     for (const std::string& variable : process.environment) {
         total += variable.size() + 1 + sizeof(char*);
         if (variable.size() < kLargestString) continue;
-        report("environment", variable.substr(0, variable.find('=')) + "=… has " +
-                                  std::to_string(variable.size()) + " bytes and one may have " +
-                                  std::to_string(kLargestString - 1) + " (pass a file instead)");
+        const std::string name = variable.substr(0, variable.find('='));
+        const Node* table = unit.find("environment");
+        const bool said = table != nullptr && table->find(name) != nullptr;
+        report(said ? "environment." + name : "environment",
+               name + "=… has " + std::to_string(variable.size()) + " bytes and one may have " +
+                   std::to_string(kLargestString - 1) + " (pass a file instead)");
     }
     if (const std::uint64_t limit = total_limit(process); total > limit) {
         report("environment", "command and environment have " + std::to_string(total) +

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <filesystem>
 #include <fnmatch.h>
 #include <glob.h>
 #include <sys/stat.h>
@@ -100,16 +101,21 @@ std::string DiskSource::identity(const std::string& path) {
     return std::to_string(info.st_dev) + ":" + std::to_string(info.st_ino);
 }
 
+std::string BundleSource::identity(const std::string& path) {
+    return std::filesystem::path(path).lexically_normal().string();
+}
+
 Result<std::string> BundleSource::read(const std::string& path) {
-    const auto it = std::ranges::find(files_, path, &Files::value_type::first);
+    const auto it = std::ranges::find(files_, identity(path), &Files::value_type::first);
     if (it == files_.end()) return cannot_read(path, ENOENT);
     return it->second;
 }
 
 std::vector<std::string> BundleSource::match(const std::string& pattern) {
+    const std::string normal = identity(pattern);
     std::vector<std::string> paths;
     for (const auto& [path, text] : files_) {
-        if (::fnmatch(pattern.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0) {
+        if (::fnmatch(normal.c_str(), path.c_str(), FNM_PATHNAME | FNM_PERIOD) == 0) {
             paths.push_back(path);
         }
     }

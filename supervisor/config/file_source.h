@@ -41,7 +41,7 @@ class BundleSource final : public FileSource {
     explicit BundleSource(Files files) : files_(std::move(files)) {}
     Result<std::string> read(const std::string& path) override;
     std::vector<std::string> match(const std::string& pattern) override;
-    std::string identity(const std::string& path) override { return path; }
+    std::string identity(const std::string& path) override;
 
   private:
     Files files_;

@@ -33,9 +33,11 @@ class Loader {
         read_defaults(top.table("defaults"));
         read_policies(top.table("policy"));
         templates_ = top.table("template");
+        refuse_chains();
         const Node* units = top.table("unit");
         static_cast<void>(top.take("include"));
-        for (const std::string_view key : {"notify", "escalate", "fleet"}) top.later(key);
+        warn_of_alerts(top.table("notify"));
+        for (const std::string_view key : {"escalate", "fleet"}) top.later(key);
         top.finish();
         if (units != nullptr) {
             for (const Node& item : units->items) add_unit(item);
@@ -48,6 +50,24 @@ class Loader {
     }
 
   private:
+    void warn_of_alerts(const Node* notify) {
+        if (notify == nullptr) return;
+        Reader reader(*notify, context_.messages);
+        for (const Node& item : notify->items) reader.later(item.key);
+    }
+
+    // A template is one level: what looks like a chain would silently lose a part.
+    void refuse_chains() {
+        if (templates_ == nullptr) return;
+        for (const Node& item : templates_->items) {
+            const Node* chained = item.find("template");
+            if (chained == nullptr) continue;
+            context_.messages.error(chained->key_where,
+                                    "cannot read " + chained->path +
+                                        ": a template cannot use another one (repeat its keys)");
+        }
+    }
+
     void read_defaults(const Node* defaults) {
         if (defaults == nullptr) return;
         Reader reader(*defaults, context_.messages);
@@ -178,8 +198,8 @@ class Loader {
 
     void warn_if_empty(const Node* units) {
         if ((units != nullptr && !units->items.empty()) || context_.incomplete) return;
-        context_.messages.warning(root_.where, "no units: there is nothing to keep well (add "
-                                               "[unit.NAME] with a command)");
+        context_.messages.warning(root_.where,
+                                  "cannot find any unit (add [unit.NAME] with a command)");
     }
 
     const Node& root_;
@@ -201,6 +221,9 @@ LoadResult load_from(const std::vector<std::string>& roots, FileSource& source,
     Messages messages;
     UserTable users;
     Sources sources = read_sources(roots, source, messages);
+    if (!sources.files.empty()) {
+        sources.root.where.file = std::make_shared<const std::string>(sources.files.front());
+    }
     Context context{messages, users, options.user_run, options.dry_run, sources.incomplete};
     result.config = Loader(sources.root, context, options).load();
     result.files = std::move(sources.files);
