@@ -19,9 +19,9 @@ def count_visit():
 
 
 class App(http.server.BaseHTTPRequestHandler):
-    def answer(self, status, **fields):
+    def answer(self, code, **fields):
         body = json.dumps(fields).encode() + b"\n"
-        self.send_response(status)
+        self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -29,8 +29,8 @@ class App(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self):
         if self.path == "/health":
-            word, status = ("sick", 500) if sick else ("healthy", 200)
-            self.answer(status, status=word, uptime=round(time.monotonic() - STARTED, 3))
+            word, code = ("sick", 500) if sick else ("healthy", 200)
+            self.answer(code, status=word, uptime=round(time.monotonic() - STARTED, 3))
         elif self.path == "/":
             try:
                 self.answer(200, visits=count_visit())
