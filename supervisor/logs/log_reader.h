@@ -81,7 +81,8 @@ class LogFollower {
 };
 
 // Pure: is there a complete line with a match (ECMAScript, anywhere in the line) in the bytes fed
-// so far? Only the first 4 KiB of a line are looked at.
+// so far? Only the first 1 KiB of a line is looked at. Time is polynomial in it whatever the
+// pattern (but for back-references).
 class LineMatcher {
   public:
     static Result<LineMatcher> compile(const std::string& pattern);
@@ -98,8 +99,8 @@ class LineMatcher {
     std::unique_ptr<Impl> impl_;
 };
 
-// ready = log:REGEX: take log_end() before the spawn, then poll() now and then (after
-// LogMover::flush, or every 100 ms) until it says true.
+// ready = log:REGEX: take log_end() before the spawn, then poll() every 100 ms until it says true.
+// One call takes about 10 ms at most, so that a unit that talks much does not block the loop.
 class LogWatch {
   public:
     LogWatch(std::string dir, std::string key, LogPosition from, LineMatcher matcher);
@@ -108,6 +109,8 @@ class LogWatch {
   private:
     LogTail tail_;
     LineMatcher matcher_;
+    std::vector<std::string> lines_; // read, the first next_ of them looked at
+    std::size_t next_ = 0;
 };
 
 } // namespace keepwell

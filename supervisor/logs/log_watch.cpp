@@ -1,13 +1,26 @@
 #include "supervisor/logs/line_splitter.h"
 #include "supervisor/logs/log_reader.h"
 
+#include <chrono>
 #include <exception>
 #include <regex>
 
 namespace keepwell {
 namespace {
 
-constexpr std::size_t kLookedAt = 4096; // std::regex recurses once for each byte
+constexpr std::size_t kLookedAt = 1024; // the time grows with its square
+constexpr std::chrono::milliseconds kAtOnce{10};
+
+// libstdc++ backtracks by recursion: exponential time, and a deep stack on long lines. Its other
+// executor does neither, but knows no back-references.
+std::regex compile_pattern(const std::string& pattern) {
+    constexpr auto kFlags = std::regex::ECMAScript | std::regex::optimize;
+    try {
+        return std::regex(pattern, kFlags | std::regex_constants::__polynomial);
+    } catch (const std::regex_error&) {
+        return std::regex(pattern, kFlags);
+    }
+}
 
 } // namespace
 
@@ -25,7 +38,7 @@ LineMatcher& LineMatcher::operator=(LineMatcher&&) noexcept = default;
 Result<LineMatcher> LineMatcher::compile(const std::string& pattern) {
     try {
         auto impl = std::make_unique<Impl>();
-        impl->regex.assign(pattern, std::regex::ECMAScript | std::regex::optimize);
+        impl->regex = compile_pattern(pattern);
         return LineMatcher(std::move(impl));
     } catch (const std::exception& e) {
         return Error{"cannot understand the pattern \"" + pattern + "\": " + e.what() +
@@ -52,14 +65,19 @@ LogWatch::LogWatch(std::string dir, std::string key, LogPosition from, LineMatch
     : tail_(std::move(dir), std::move(key), from), matcher_(std::move(matcher)) {}
 
 Result<bool> LogWatch::poll() {
+    using Clock = std::chrono::steady_clock;
+    const auto end = Clock::now() + kAtOnce;
     while (!matcher_.matched()) {
-        const auto lines = tail_.poll();
-        if (!lines) return lines.error();
-        if (lines.value().empty()) break;
-        for (const std::string& line : lines.value()) {
-            matcher_.feed(line);
-            matcher_.feed("\n");
+        if (next_ == lines_.size()) {
+            auto lines = tail_.poll();
+            if (!lines) return lines.error();
+            lines_ = std::move(*lines);
+            next_ = 0;
+            if (lines_.empty()) break;
         }
+        matcher_.feed(lines_[next_++]);
+        matcher_.feed("\n");
+        if (Clock::now() > end) break;
     }
     return matcher_.matched();
 }
