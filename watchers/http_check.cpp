@@ -11,7 +11,7 @@ namespace keepwell {
 namespace {
 
 constexpr std::size_t kShown = 80;
-constexpr std::size_t kJsonBody = 1U << 20;
+constexpr std::size_t kJsonBody = 256U << 10; // parsing is on the loop
 
 std::string failure_text(const CheckSpec& check, const HttpCheckSpec& http, const HttpResult& r) {
     const std::string detail = clean_text(r.error, 200);

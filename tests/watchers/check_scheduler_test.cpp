@@ -1,0 +1,373 @@
+// Promises of the check scheduler, in virtual time.
+#include "watchers/check_scheduler.h"
+
+#include "tests/support/fake_ports.h"
+#include "tests/support/virtual_time.h"
+#include "watchers/schedule.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+using namespace keepwell;
+using namespace keepwell::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+CheckSpec http_spec(const std::string& id = "http") {
+    CheckSpec check;
+    check.id = id;
+    HttpCheckSpec http;
+    http.url = "http://127.0.0.1:5000/health";
+    check.probe = http;
+    return check;
+}
+
+UnitSpec unit_with(std::vector<CheckSpec> checks, const std::string& key = "web") {
+    UnitSpec unit;
+    unit.key = key;
+    unit.checks = std::move(checks);
+    return unit;
+}
+
+struct CheckScheduling : testing::Test {
+    VirtualClock clock;
+    FakeTimers timers{clock};
+    FakeHttp http;
+    FakeTcp tcp;
+    FakeTasks tasks;
+    std::vector<Observation> seen;
+    std::function<void(const Observation&)> on_seen;
+    std::unique_ptr<CheckScheduler> scheduler = std::make_unique<CheckScheduler>(
+        CheckScheduler::Ports{clock, timers, http, tcp, tasks}, [this](Observation o) {
+            seen.push_back(o);
+            if (on_seen) on_seen(seen.back());
+        });
+
+    void run_first() { // to the start of the first run of check 0 of unit 0
+        while (http.started() == 0) ASSERT_TRUE(timers.step());
+    }
+    // Advances in steps of 10 ms, answers at once, gives the starts of all runs.
+    std::vector<Duration> starts_within(Duration length, int status = 200) {
+        std::vector<Duration> at;
+        const Instant begin = clock.now();
+        std::size_t before = http.started();
+        while (clock.now() - begin < length) {
+            timers.advance(10ms);
+            for (; before < http.started(); ++before) at.push_back(clock.now() - begin);
+            http.answer_all([&](const auto&) { return http_status(status); });
+        }
+        return at;
+    }
+};
+
+} // namespace
+
+TEST_F(CheckScheduling, FirstRunComesWithinOneSecondOfStart) {
+    std::vector<CheckSpec> checks;
+    for (int i = 0; i < 200; ++i) checks.push_back(http_spec("c" + std::to_string(i)));
+    scheduler->start(0, unit_with(checks), 1);
+    EXPECT_EQ(http.started(), 0U) << "not from inside start()";
+    timers.advance(500ms);
+    EXPECT_GT(http.started(), 60U) << "spread over the second";
+    EXPECT_LT(http.started(), 140U);
+    timers.advance(500ms);
+    EXPECT_EQ(http.started(), 200U);
+}
+
+TEST_F(CheckScheduling, LaterRunsAreExactlyOneIntervalApart) {
+    scheduler->start(0, unit_with({http_spec()}), 1);
+    const auto at = starts_within(65s);
+    ASSERT_GE(at.size(), 6U);
+    const auto first_gap = at[1] - at[0];
+    EXPECT_GE(first_gap, 2490ms);
+    EXPECT_LE(first_gap, 12510ms);
+    for (std::size_t i = 2; i < at.size(); ++i) EXPECT_EQ(at[i] - at[i - 1], 10s);
+}
+
+TEST_F(CheckScheduling, PhaseIsStableAcrossRestartsOfTheUnit) {
+    scheduler->start(0, unit_with({http_spec()}), 1);
+    starts_within(30s);
+    const auto phase = scheduler->next_run(0, 0)->time_since_epoch() % 10s;
+    clock.jump(3333ms);
+    scheduler->start(0, unit_with({http_spec()}), 2);
+    starts_within(30s);
+    EXPECT_EQ(scheduler->next_run(0, 0)->time_since_epoch() % 10s, phase);
+}
+
+TEST_F(CheckScheduling, LaterRunsOfManyUnitsAreSpreadOverTheInterval) {
+    for (UnitIndex u = 0; u < 1000; ++u)
+        scheduler->start(u, unit_with({http_spec()}, "unit-" + std::to_string(u)), 1);
+    starts_within(30s);
+    std::vector<int> per_second(10);
+    for (UnitIndex u = 0; u < 1000; ++u)
+        ++per_second[static_cast<std::size_t>(
+            std::chrono::floor<std::chrono::seconds>(scheduler->next_run(u, 0)->time_since_epoch())
+                .count() %
+            10)];
+    for (const int n : per_second) {
+        EXPECT_GT(n, 60);
+        EXPECT_LT(n, 140);
+    }
+}
+
+TEST_F(CheckScheduling, ResultIsReportedWithUnitGenerationAndCheck) {
+    scheduler->start(7, unit_with({http_spec("a"), http_spec("b")}), 42);
+    timers.advance(1s);
+    http.answer_all([](const auto&) { return http_status(503, {}, 12ms); });
+    ASSERT_EQ(seen.size(), 2U);
+    std::set<CheckIndex> checks;
+    for (const auto& o : seen) {
+        EXPECT_EQ(o.unit, 7U);
+        EXPECT_EQ(o.generation, 42U);
+        EXPECT_EQ(o.output, "http 503");
+        EXPECT_EQ(o.code, 503);
+        EXPECT_EQ(o.took, Duration(12ms));
+        checks.insert(o.check);
+    }
+    EXPECT_THAT(checks, testing::ElementsAre(0, 1));
+}
+
+TEST_F(CheckScheduling, PendingFailureIsRetriedAfterRetryInterval) {
+    on_seen = [this](const Observation& o) { scheduler->set_pending(o.unit, o.check, true); };
+    scheduler->start(0, unit_with({http_spec()}), 1);
+    run_first();
+    timers.advance(1500ms);
+    http.answer(http_status(503));
+    timers.advance(1999ms);
+    EXPECT_EQ(http.started(), 1U);
+    timers.advance(1ms);
+    EXPECT_EQ(http.started(), 2U) << "2 s after the result";
+    http.answer(http_status(503));
+    timers.advance(2s);
+    EXPECT_EQ(http.started(), 3U) << "as long as the verdict is out";
+}
+
+TEST_F(CheckScheduling, AfterTheVerdictTheChecksGoBackToTheInterval) {
+    on_seen = [this](const Observation& o) {
+        scheduler->set_pending(o.unit, o.check, seen.size() < 3);
+    };
+    scheduler->start(0, unit_with({http_spec()}), 1);
+    const auto at = starts_within(60s, 503);
+    ASSERT_GE(at.size(), 6U);
+    EXPECT_LE(at[1] - at[0], 2010ms);
+    EXPECT_LE(at[2] - at[1], 2010ms);
+    EXPECT_GE(at[3] - at[2], 2490ms);
+    EXPECT_EQ(at[5] - at[4], 10s);
+}
+
+TEST_F(CheckScheduling, CheckNeverOverlapsItself) {
+    auto spec = http_spec();
+    spec.interval = 1s;
+    spec.timeout = 5s;
+    scheduler->start(0, unit_with({spec}), 1);
+    run_first();
+    timers.advance(4s);
+    scheduler->run_now(0, std::nullopt);
+    EXPECT_EQ(http.started(), 1U);
+    EXPECT_EQ(http.open(), 1U);
+    http.answer(http_status(200));
+    timers.advance(1s);
+    EXPECT_EQ(http.started(), 2U) << "and goes on afterwards";
+}
+
+TEST_F(CheckScheduling, PortThatNeverAnswersIsATimeout) {
+    scheduler->start(0, unit_with({http_spec()}), 1);
+    run_first();
+    timers.advance(7s); // timeout and grace
+    ASSERT_EQ(seen.size(), 1U);
+    EXPECT_EQ(seen[0].output, "timed out after 5s");
+    EXPECT_TRUE(seen[0].soft);
+    EXPECT_EQ(seen[0].took, Duration(5s)) << "a stall must stay tellable from a timeout";
+    EXPECT_EQ(http.cancelled(), 1U);
+    timers.advance(15s);
+    EXPECT_GE(http.started(), 2U) << "and goes on afterwards";
+}
+
+TEST_F(CheckScheduling, NothingIsCalledAfterStop) {
+    scheduler->start(0, unit_with({http_spec("a"), http_spec("b")}), 1);
+    timers.advance(1s);
+    EXPECT_EQ(http.open(), 2U);
+    scheduler->stop(0);
+    EXPECT_EQ(http.open(), 0U) << "requests under way are cancelled";
+    EXPECT_EQ(timers.armed(), 0U);
+    timers.advance(60s);
+    EXPECT_TRUE(seen.empty());
+    EXPECT_EQ(http.started(), 2U);
+    EXPECT_FALSE(scheduler->next_run(0, 0));
+}
+
+namespace {
+// A port that calls back although it was told not to.
+struct StubbornHttp final : HttpClient {
+    std::vector<std::function<void(HttpResult)>> callbacks;
+    RequestId start(const HttpRequest&, std::function<void(HttpResult)> done) override {
+        callbacks.push_back(std::move(done));
+        return callbacks.size();
+    }
+    void cancel(RequestId) noexcept override {}
+};
+} // namespace
+
+TEST_F(CheckScheduling, ResultOfAnOlderGenerationIsDropped) {
+    StubbornHttp stubborn;
+    std::vector<Observation> got;
+    CheckScheduler other({clock, timers, stubborn, tcp, tasks},
+                         [&](Observation o) { got.push_back(std::move(o)); });
+    other.start(0, unit_with({http_spec()}), 1);
+    timers.advance(1s);
+    other.start(0, unit_with({http_spec()}), 2);
+    timers.advance(1s);
+    ASSERT_EQ(stubborn.callbacks.size(), 2U);
+    stubborn.callbacks[0](http_status(503));
+    EXPECT_TRUE(got.empty());
+    stubborn.callbacks[1](http_status(200));
+    ASSERT_EQ(got.size(), 1U);
+    EXPECT_EQ(got[0].generation, 2U);
+    other.stop(0);
+    stubborn.callbacks[1](http_status(200));
+    EXPECT_EQ(got.size(), 1U);
+}
+
+TEST_F(CheckScheduling, SuspendGivesOneRunAndNoCatchUp) {
+    scheduler->start(0, unit_with({http_spec()}), 1);
+    starts_within(30s);
+    const auto before = http.started();
+    clock.jump(1h);
+    timers.advance(1s);
+    EXPECT_EQ(http.started(), before + 1);
+    http.answer(http_status(200));
+    timers.advance(2s);
+    EXPECT_EQ(http.started(), before + 1);
+    timers.advance(11s);
+    EXPECT_EQ(http.started(), before + 2);
+}
+
+TEST_F(CheckScheduling, AfterASuspendTheRunsOfManyChecksAreSpread) {
+    for (UnitIndex u = 0; u < 1000; ++u)
+        scheduler->start(u, unit_with({http_spec()}, "unit-" + std::to_string(u)), 1);
+    starts_within(30s);
+    const auto before = http.started();
+    clock.jump(1h);
+    timers.advance(0s);
+    EXPECT_LT(http.started() - before, 50U);
+    timers.advance(1s);
+    EXPECT_EQ(http.started() - before, 1000U);
+}
+
+TEST_F(CheckScheduling, RunNowRunsAtOnceAndMovesTheGridByNothing) {
+    scheduler->start(0, unit_with({http_spec()}), 1);
+    starts_within(30s);
+    const auto phase = scheduler->next_run(0, 0)->time_since_epoch() % 10s;
+    const auto before = http.started();
+    scheduler->run_now(0, CheckIndex{0});
+    EXPECT_EQ(http.started(), before + 1);
+    http.answer(http_status(200));
+    EXPECT_EQ(scheduler->next_run(0, 0)->time_since_epoch() % 10s, phase);
+    EXPECT_EQ(timers.armed(), 1U);
+}
+
+TEST_F(CheckScheduling, DisabledCheckRunsOnlyWhenNamed) {
+    auto off = http_spec("off");
+    off.enabled = false;
+    scheduler->start(0, unit_with({off}), 1);
+    timers.advance(60s);
+    scheduler->run_now(0, std::nullopt);
+    EXPECT_EQ(http.started(), 0U);
+    scheduler->run_now(0, CheckIndex{0});
+    EXPECT_EQ(http.started(), 1U);
+    http.answer(http_status(200));
+    EXPECT_EQ(seen.size(), 1U);
+    EXPECT_EQ(timers.armed(), 0U) << "once";
+}
+
+TEST_F(CheckScheduling, DisablingCancelsAndEnablingRunsWithinASecond) {
+    scheduler->start(0, unit_with({http_spec()}), 1);
+    run_first();
+    scheduler->set_enabled(0, 0, false);
+    EXPECT_EQ(http.open(), 0U);
+    EXPECT_EQ(timers.armed(), 0U);
+    EXPECT_FALSE(scheduler->next_run(0, 0));
+    timers.advance(60s);
+    scheduler->set_enabled(0, 0, true);
+    timers.advance(1s);
+    EXPECT_EQ(http.started(), 2U);
+    EXPECT_TRUE(seen.empty());
+}
+
+TEST_F(CheckScheduling, SinkMayStopStartAndRunFromInside) {
+    const auto spec = unit_with({http_spec()});
+    scheduler->start(0, spec, 1);
+    on_seen = [&](const Observation& o) {
+        if (o.generation == 1) scheduler->start(0, spec, 2);
+        if (o.generation == 2) {
+            scheduler->run_now(0, std::nullopt);
+            scheduler->stop(0);
+        }
+    };
+    timers.advance(1s);
+    http.answer(http_status(200));
+    timers.advance(1s);
+    http.answer(http_status(200));
+    EXPECT_EQ(seen.size(), 2U);
+    EXPECT_EQ(timers.armed(), 0U);
+    EXPECT_EQ(http.open(), 0U);
+}
+
+TEST_F(CheckScheduling, SinkMayDestroyTheScheduler) {
+    scheduler->start(0, unit_with({http_spec("a"), http_spec("b")}), 1);
+    on_seen = [&](const Observation&) { scheduler.reset(); };
+    timers.advance(1s);
+    http.answer(http_status(200));
+    EXPECT_EQ(http.open(), 0U);
+    EXPECT_EQ(timers.armed(), 0U);
+}
+
+TEST_F(CheckScheduling, EachKindGoesToItsPort) {
+    auto t = http_spec("port");
+    TcpCheckSpec tcp_check;
+    tcp_check.port = 5432;
+    t.probe = tcp_check;
+    auto e = http_spec("disk");
+    ExecCheckSpec exec;
+    exec.command = {"/bin/true"};
+    e.probe = exec;
+    scheduler->start(0, unit_with({t, e}), 1);
+    timers.advance(1s);
+    ASSERT_EQ(tcp.started(), 1U);
+    EXPECT_EQ(tcp.last().port, 5432);
+    EXPECT_EQ(tcp.last().timeout, Duration(5s));
+    ASSERT_EQ(tasks.started(), 1U);
+    EXPECT_EQ(tasks.last().label, "web/check:disk");
+    EXPECT_THAT(tasks.last().process.command, testing::ElementsAre("/bin/true"));
+    scheduler->stop(0);
+    EXPECT_EQ(tcp.cancelled() + tasks.cancelled(), 2U);
+}
+
+TEST_F(CheckScheduling, CallsForUnknownUnitsAndChecksDoNothing) {
+    scheduler->stop(9);
+    scheduler->run_now(9, std::nullopt);
+    scheduler->set_pending(9, 0, true);
+    scheduler->set_enabled(9, 3, true);
+    scheduler->start(0, unit_with({http_spec()}), 1);
+    scheduler->run_now(0, CheckIndex{5});
+    scheduler->set_pending(0, 5, true);
+    EXPECT_FALSE(scheduler->next_run(0, 5));
+    EXPECT_EQ(http.started(), 0U);
+}
+
+TEST_F(CheckScheduling, TenThousandChecksHaveOneTimerEach) {
+    for (UnitIndex u = 0; u < 10'000; ++u)
+        scheduler->start(u, unit_with({http_spec()}, "unit-" + std::to_string(u)), 1);
+    EXPECT_EQ(timers.armed(), 10'000U);
+    timers.advance(1s);
+    EXPECT_EQ(http.open(), 10'000U);
+    http.answer_all([](const auto&) { return http_status(200); });
+    EXPECT_EQ(seen.size(), 10'000U);
+    EXPECT_EQ(timers.armed(), 10'000U);
+}
