@@ -334,8 +334,7 @@ void KeeperClient::spawn(const UnitSpec& spec, Generation generation) {
     m.body_size = body.size;
     // An older instance stays known until the keeper says that this one took its place.
     Instance& i = d.instances[spec.key];
-    if (i.generation == generation || i.generation == 0 || (i.exited && i.tree_gone)) {
-        if (i.generation != generation) i = Instance{};
+    if (i.generation == generation || i.generation == 0) {
         i.generation = generation;
         i.wanted = true;
     }

@@ -261,8 +261,10 @@ void failed(Keeper& k, Record& r, wire::Stage stage, int error) {
     tell(k, r, kTellFailed);
 }
 
-pid_t clone_into(Keeper& k, Record& r, bool shared, int& pidfd) {
-    Fd leaf(make_leaf(k, r));
+// The leaf's descriptor is the caller's: in the child nothing may be destroyed on the way to
+// child(), since until it has unshared the table every close would be one in the keeper.
+pid_t clone_into(Keeper& k, Record& r, Fd& leaf, bool shared, int& pidfd) {
+    leaf.reset(make_leaf(k, r));
     r.leaf = static_cast<bool>(leaf);
     pid_t pid = clone_child(k, leaf.get(), shared, pidfd);
     if (pid < 0 && r.leaf && errno != EAGAIN && errno != ENOMEM) {
@@ -344,6 +346,7 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     p.nice = k.original_nice;
     p.oom = k.original_oom;
     Ends e;
+    Fd leaf;
     int pidfd = -1;
     wire::Stage stage = wire::Stage::Prepare;
     pid_t pid = -1;
@@ -352,7 +355,7 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
         r.phase = Phase::Intent;
         if (save(k, r)) {
             stage = wire::Stage::Fork;
-            pid = clone_into(k, r, p.shared, pidfd);
+            pid = clone_into(k, r, leaf, p.shared, pidfd);
             if (pid == 0) child(p);
         }
     }
