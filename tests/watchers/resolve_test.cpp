@@ -43,6 +43,10 @@ namespace {
 
 struct DeadNameServer : testing::Test {
     uv::Loop loop;
+    DeadNameServer() {
+        g_server_is_dead = true;
+        g_most_hanging = 0;
+    }
     ~DeadNameServer() override {
         g_server_is_dead = false; // the threads must come back before the process may end
         while (g_hanging > 0) std::this_thread::sleep_for(1ms);
