@@ -37,7 +37,8 @@ class Reader(threading.Thread):
 def test_every_read_of_a_1_khz_reader_is_valid_during_1000_changes(fleet):
     units = 20
     keys = 'backoff = { initial = "10ms", max = "10ms", jitter = 0.0 }\nbudget = { restarts = 10000, within = "1s" }'
-    fleet.write("".join(fleet.unit(f"u{i}", "--exit-after", 100 + 7 * i, "--code", i, keys=keys) for i in range(units)))
+    fleet.write("".join(fleet.unit(f"u{i}", "--exit-after", 100 + 7 * i, "--code", i, keys=keys) for i in range(units)),
+                supervisor="max_parallel_starts = 20")
     fleet.start()
     fleet.wait_for(fleet.status_file.exists, "status.json")
     reader = Reader(fleet.status_file)

@@ -12,7 +12,7 @@ UNITS = 20
 
 def printing_units(fleet, options=("--rate", 200, "--width", 100)):
     keys = FAST + 'log = { max_size = "32K", keep = 2000, compress = false }'
-    fleet.write("".join(fleet.unit(f"u{i}", *options, keys=keys) for i in range(UNITS)))
+    fleet.write("".join(fleet.unit(f"u{i}", *options, keys=keys) for i in range(UNITS)), supervisor=f"max_parallel_starts = {UNITS}")
 
 
 def assert_lines_once_and_in_order(fleet, name):
