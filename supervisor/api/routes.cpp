@@ -203,8 +203,6 @@ Reply Routes::success(std::string_view data) const {
     return json_reply(std::move(out));
 }
 
-// ---- reading
-
 Reply Routes::get_status(const Call& call) {
     Reply reply = json_reply(control_.status_json());
     const std::string etag = etag_of(reply.body);
@@ -318,107 +316,6 @@ Reply Routes::get_action(const Call& call) {
     Reply reply = json_reply(std::move(body));
     reply.headers.emplace_back("ETag", etag);
     return reply;
-}
-
-// ---- changing
-
-Reply Routes::begin(const ActionRequest& request) {
-    if (request.names.empty())
-        return fail(400, "bad_request", "cannot act: name at least one service in \"names\"");
-    if (request.verb == Verb::Signal && request.signal == 0)
-        return fail(400, "bad_request", "cannot send a signal: say which in \"signal\"");
-    if (!std::all_of(request.names.begin(), request.names.end(), is_name))
-        return fail(404, "unknown_service", "no service has such a name");
-    if (auto keys = control_.resolve(request.names); !keys) {
-        if (keys.error().code == EINVAL) return fail(400, "bad_request", keys.error().message);
-        return fail(404, "unknown_service", keys.error().message);
-    }
-    auto id = control_.act(request);
-    if (!id) return failed(id.error(), "unknown_service");
-    return json_reply(fmt::format("{{\"action_id\":{}}}", json_quote(*id)), 202);
-}
-
-Reply Routes::post_service(const Call& call) {
-    const auto verb = parse_verb(call.at(3));
-    if (!verb)
-        return fail(404, "not_found",
-                    fmt::format("no such action: {}; use start, stop, restart, reload, signal, "
-                                "check, pause, resume or reset",
-                                json_quote(call.at(3))));
-    std::vector<std::string_view> allowed;
-    if (*verb == Verb::Signal) allowed = {"signal"};
-    if (*verb == Verb::Pause) allowed = {"for"};
-    if (*verb == Verb::Check) allowed = {"check"};
-    const auto body = parse_body(call.request.body, allowed);
-    if (!body) return fail(400, "bad_request", body.error().message);
-    return begin(ActionRequest{*verb,
-                               {call.at(2)},
-                               body->signal.value_or(0),
-                               body->pause_for,
-                               body->check,
-                               call.request.peer});
-}
-
-Reply Routes::post_actions(const Call& call) {
-    const auto body = parse_body(call.request.body, {"verb", "names", "signal", "for", "check"});
-    if (!body) return fail(400, "bad_request", body.error().message);
-    if (!body->verb)
-        return fail(400, "bad_request",
-                    "cannot act: say what to do in \"verb\" (like \"restart\")");
-    return begin(ActionRequest{*body->verb, body->names, body->signal.value_or(0), body->pause_for,
-                               body->check, call.request.peer});
-}
-
-Reply Routes::post_check(const Call& call) {
-    const std::string& name = call.at(2);
-    const std::string& check = call.at(3);
-    const std::string& what = call.at(4);
-    if (what != "run" && what != "enable" && what != "disable")
-        return fail(404, "not_found", "no such action: use run, enable or disable");
-    if (const auto body = parse_body(call.request.body, {}); !body)
-        return fail(400, "bad_request", body.error().message);
-    const auto unit = control_.unit(name);
-    if (!unit) return unknown_service(name);
-    const bool known = std::any_of(unit->checks.begin(), unit->checks.end(),
-                                   [&](const CheckView& c) { return c.id == check; });
-    if (!known) return unknown_check(unit->key, check);
-    if (what == "run")
-        return begin(ActionRequest{Verb::Check, {name}, 0, std::nullopt, check, call.request.peer});
-    auto result = control_.enable_check(name, check, what == "enable", call.request.peer);
-    if (!result) return failed(result.error(), "unknown_check");
-    return json_reply(std::move(*result));
-}
-
-Reply Routes::post_reload(const Call& call) {
-    const auto body = parse_body(call.request.body, {"dry_run"});
-    if (!body) return fail(400, "bad_request", body.error().message);
-    auto result = control_.reload_config(body->dry_run, call.request.peer);
-    if (result) return json_reply(std::move(*result));
-    // One error a line, as `validate` prints them.
-    std::string out;
-    JsonWriter w(out);
-    w.begin_object();
-    w.member("status", "error");
-    w.member("error", "cannot apply the configuration; the running one is untouched");
-    w.member("code", "bad_config");
-    w.key("errors").begin_array();
-    std::string_view rest = result.error().message;
-    while (!rest.empty()) {
-        const auto end = std::min(rest.find('\n'), rest.size());
-        if (end > 0) w.value(rest.substr(0, end));
-        rest.remove_prefix(std::min(end + 1, rest.size()));
-    }
-    w.end_array();
-    w.member("timestamp", clock_.wall());
-    w.end_object();
-    return json_reply(std::move(out), 400);
-}
-
-Reply Routes::post_shutdown(const Call& call) {
-    if (const auto body = parse_body(call.request.body, {}); !body)
-        return fail(400, "bad_request", body.error().message);
-    control_.shutdown(call.request.peer);
-    return json_reply("{\"status\":\"success\"}", 202);
 }
 
 } // namespace keepwell::api
