@@ -1,13 +1,13 @@
 #include "supervisor/config/unit_reader.h"
 
 #include "supervisor/config/check_reader.h"
+#include "supervisor/config/pattern.h"
 #include "supervisor/config/policy_reader.h"
 #include "supervisor/config/process_reader.h"
 #include "supervisor/config/suggest.h"
 #include "supervisor/config/values.h"
 
 #include <algorithm>
-#include <regex>
 
 namespace keepwell::config {
 namespace {
@@ -54,11 +54,11 @@ void read_ready(Reader& unit, ReadySpec& to) {
     } else if (text.starts_with("check:")) {
         to = {ReadyKind::Check, text.substr(6)};
     } else if (text.starts_with("log:")) {
-        try {
-            const std::regex pattern(text.substr(4), std::regex::ECMAScript);
-            to = {ReadyKind::Log, text.substr(4)};
-        } catch (const std::regex_error& e) {
-            unit.error(at, quote(text.substr(4)) + " is not a regular expression: " + e.what());
+        const std::string pattern = text.substr(4);
+        if (const Status good = check_pattern(pattern); good) {
+            to = {ReadyKind::Log, pattern};
+        } else {
+            unit.error(at, good.error().message);
         }
     } else {
         unit.error(at, quote(text) + " is none of started, check:ID, log:REGEX, notify" +
