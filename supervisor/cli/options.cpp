@@ -49,6 +49,10 @@ class Builder {
         }
         return std::nullopt;
     }
+    // App::help() would give that of the chosen verb.
+    std::string whole_help() const {
+        return app_.get_formatter()->make_help(&app_, "keepwell", CLI::AppFormatMode::Normal);
+    }
     bool help_chosen() const { return app_.got_subcommand("help"); }
     std::vector<std::string> verbs() const {
         std::vector<std::string> out;
@@ -77,7 +81,9 @@ class Builder {
     }
     void json(CLI::App* sub) { sub->add_flag("--json", o_.json, "print JSON"); }
     void count(CLI::App* sub, const char* text) {
-        sub->add_option("-n,--lines", o_.count, text)->type_name("N");
+        sub->add_option("-n,--lines", o_.count, text)
+            ->check(CLI::Range(0, 1'000'000).description(""))
+            ->type_name("N");
     }
     void no_wait(CLI::App* sub) {
         sub->add_flag("--no-wait", o_.no_wait, "do not wait for the result");
@@ -141,9 +147,9 @@ class Builder {
         auto* stop = add("stop", Command::Stop,
                          "stop units and wait until all their processes are gone", kAct);
         auto* restart = add("restart", Command::Restart, "stop and start units", kAct);
-        auto* reload = add(
-            "reload", Command::Reload,
-            "NAME: run its reload_command; without a name: apply the changed configuration", kAct);
+        auto* reload =
+            add("reload", Command::Reload,
+                "apply the changed configuration; with NAME: run its reload_command", kAct);
         reload->add_flag("--dry-run", o_.dry_run, "only say what a changed configuration would do");
         reload->add_flag("--json", o_.json, "print JSON");
         auto* signal = add("signal", Command::Signal, "send a signal to the main process", kAct);
@@ -191,7 +197,7 @@ ParsedOptions unknown_verb(const Builder& builder, const std::string& verb) {
 }
 
 ParsedOptions help_for(Builder& builder, const std::string& verb) {
-    if (verb.empty()) return {std::nullopt, builder.app().help(), 0};
+    if (verb.empty()) return {std::nullopt, builder.whole_help(), 0};
     for (const auto* sub : builder.app().get_subcommands([](const CLI::App*) { return true; })) {
         if (sub->check_name(verb)) return {std::nullopt, sub->help("keepwell"), 0};
     }
@@ -266,7 +272,7 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
     if (builder.help_chosen()) return help_for(builder, builder.help_verb());
     const auto chosen = builder.chosen();
     if (!chosen) {
-        return {std::nullopt, "keepwell: no verb given\n\n" + builder.app().help(), 2};
+        return {std::nullopt, "keepwell: no verb given\n\n" + builder.whole_help(), 2};
     }
     options.command = *chosen;
     if (const std::string what = mistake(options); !what.empty()) return usage(what);

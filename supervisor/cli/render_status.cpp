@@ -109,7 +109,9 @@ std::string blocked_text(const Json& service, const Json& services) {
 
 std::vector<Cell> row_of(const Json& service, const Json& services, std::int64_t now_ms,
                          const Style& style) {
-    const Look look = look_of(rank_of(service));
+    const Rank rank = rank_of(service);
+    const Look look = look_of(rank);
+    const bool at_rest = rank == Rank::Stopped || rank == Rank::Completed;
     const std::string state = service["state"].text("unknown");
     const std::string health = service["health"]["status"].text("unknown");
     const auto memory = service["memory_bytes"].number();
@@ -117,7 +119,7 @@ std::vector<Cell> row_of(const Json& service, const Json& services, std::int64_t
     return {{safe_text(service["key"].text()), look.colour, symbol(look.symbol, look.ascii, style)},
             {safe_text(service["kind"].text()), Colour::None, {}},
             {safe_text(state), state_colour(state), {}},
-            {safe_text(health), health_colour(health), {}},
+            {safe_text(health), at_rest ? Colour::Dim : health_colour(health), {}},
             {number_or_dash(service["pid"]), Colour::None, {}},
             {alive ? uptime(service, now_ms) : "-", Colour::None, {}},
             {number_or_dash(service["restarts"]["total"]), Colour::None, {}},

@@ -68,12 +68,8 @@ Target target_of(const Options& options) {
 }
 
 std::string request_body(const Options& options, const Target& target) {
-    std::vector<std::string> names = target.names;
-    for (auto& name : names) {
-        if (name == "all") name = "*";
-    }
-    std::string body =
-        "{\"verb\":" + json_quote(verb_name(options.command)) + ",\"names\":" + json_quote(names);
+    std::string body = "{\"verb\":" + json_quote(verb_name(options.command)) +
+                       ",\"names\":" + json_quote(target.names);
     if (!options.signal.empty()) body += ",\"signal\":" + json_quote(options.signal);
     if (!options.pause_for.empty()) body += ",\"for\":" + json_quote(options.pause_for);
     if (!target.check.empty()) body += ",\"check\":" + json_quote(target.check);

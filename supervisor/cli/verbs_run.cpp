@@ -114,7 +114,9 @@ std::vector<std::string> keeper_argv(const Context& context, const SupervisorSpe
                                      const std::string& own) {
     std::vector<std::string> argv = {
         keeper_path(own), "--runtime-dir", absolute(spec.runtime_dir), "--", own, "supervise"};
-    for (const auto& file : context.options().config) {
+    // Named also when they are the default ones: the supervisor shall not look for them again.
+    const std::vector<std::string>& named = context.options().config;
+    for (const auto& file : named.empty() ? default_config_files(user_run()) : named) {
         argv.insert(argv.end(), {"-c", absolute(file)});
     }
     if (!context.options().status_file.empty()) {
