@@ -19,6 +19,11 @@ bool down_for_good(const UnitRecord& r) {
            (r.state == State::Stopped || r.state == State::Completed || r.state == State::Failed);
 }
 
+bool is_order(const Event& e) {
+    return std::holds_alternative<event::Start>(e) || std::holds_alternative<event::Stop>(e) ||
+           std::holds_alternative<event::Restart>(e) || std::holds_alternative<event::Shutdown>(e);
+}
+
 } // namespace
 
 Actions::Actions(Ports ports) : p_(std::move(ports)) {}
@@ -29,6 +34,11 @@ bool Actions::Action::finished() const {
 }
 
 std::string Actions::begin(Verb verb, const std::vector<UnitIndex>& units, const std::string& who) {
+    return begin(verb, units, who, false);
+}
+
+std::string Actions::begin(Verb verb, const std::vector<UnitIndex>& units, const std::string& who,
+                           bool shutdown) {
     prune();
     const std::string id = fmt::format("a{}", next_++);
     Action& a = actions_[id];
@@ -36,24 +46,17 @@ std::string Actions::begin(Verb verb, const std::vector<UnitIndex>& units, const
     a.id = id;
     a.verb = verb;
     a.who = who;
+    a.shutdown = shutdown;
     a.begun = p_.clock.now();
     for (const UnitIndex i : units)
         a.members.push_back(
-            {p_.engine.spec(i).key, p_.engine.record(i).generation, false, "pending", ""});
+            {p_.engine.spec(i).key, p_.engine.record(i).generation, false, false, "pending", ""});
     advance(a);
     return id;
 }
 
 std::string Actions::begin_shutdown(const std::vector<UnitIndex>& units) {
-    const std::string id = begin(Verb::Check, {}, "shutdown");
-    Action& a = actions_[id];
-    a.verb = Verb::Stop;
-    a.shutdown = true;
-    for (const UnitIndex i : units)
-        a.members.push_back(
-            {p_.engine.spec(i).key, p_.engine.record(i).generation, false, "pending", ""});
-    advance(a);
-    return id;
+    return begin(Verb::Stop, units, "shutdown", true);
 }
 
 // In a stop, a unit waits for those of the action that depend on it.
@@ -99,15 +102,12 @@ void Actions::post(Action& a, Member& m) {
 void Actions::advance(Action& a) {
     // post() may step units and come back here through stepped(): members are addressed by
     // position, never resized.
-    for (std::size_t n = 0; n < a.members.size(); ++n) {
-        post(a, a.members[n]);
-        if (const auto i = p_.engine.find(a.members[n].key)) judge(a, a.members[n], *i);
-    }
+    for (std::size_t n = 0; n < a.members.size(); ++n) post(a, a.members[n]);
     if (a.finished() && a.ended == Instant{}) a.ended = p_.clock.now();
 }
 
 void Actions::judge(Action& a, Member& m, UnitIndex i) {
-    if (!m.posted || m.status == "ok" || m.status == "failed") return;
+    if (!m.seen || m.status == "ok" || m.status == "failed") return;
     const UnitRecord& r = p_.engine.record(i);
     m.status = "working";
     switch (a.verb) {
@@ -189,7 +189,9 @@ void Actions::stepped(const StepInfo& info) {
         bool waits = false; // a stop whose next layer may be free now
         for (std::size_t n = 0; n < a.members.size(); ++n) {
             waits = waits || !a.members[n].posted;
-            if (a.members[n].key == info.spec.key) judge(a, a.members[n], info.unit);
+            if (a.members[n].key != info.spec.key) continue;
+            if (a.members[n].posted && is_order(info.event)) a.members[n].seen = true;
+            judge(a, a.members[n], info.unit);
         }
         if (waits && down_for_good(info.after))
             advance(a);

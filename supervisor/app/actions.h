@@ -35,6 +35,8 @@ class Actions {
     // Posts the events for start, stop and restart; for the other verbs the caller reports by
     // set().
     std::string begin(Verb, const std::vector<UnitIndex>&, const std::string& who);
+    // Stops everything in reverse order without touching the wanted states.
+    std::string begin_shutdown(const std::vector<UnitIndex>&);
     void set(const std::string& id, const std::string& key, bool ok, const std::string& message);
     void stepped(const StepInfo&);
     void erased(const std::string& key);
@@ -47,6 +49,8 @@ class Actions {
         std::string key;
         Generation generation_before = 0;
         bool posted = false;
+        bool seen =
+            false; // the engine has taken the order; before that the record says nothing of it
         std::string status = "pending";
         std::string message;
     };
@@ -59,6 +63,7 @@ class Actions {
         std::vector<Member> members;
         bool finished() const;
     };
+    std::string begin(Verb, const std::vector<UnitIndex>&, const std::string& who, bool shutdown);
     void advance(Action&);
     void post(Action&, Member&);
     bool may_stop(const Action&, UnitIndex) const;
@@ -72,10 +77,6 @@ class Actions {
     std::uint64_t next_ = 1;
     std::map<std::string, Action> actions_;
     std::deque<std::string> order_;
-
-  public:
-    // Stops everything in reverse order without touching the wanted states.
-    std::string begin_shutdown(const std::vector<UnitIndex>&);
 };
 
 } // namespace keepwell

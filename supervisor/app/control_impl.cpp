@@ -5,6 +5,7 @@
 #include "units/reason.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -33,7 +34,7 @@ Result<UnitIndex> ControlImpl::one(const std::string& name) const {
     if (found->size() != 1)
         return Error{
             fmt::format("cannot tell which unit \"{}\" means: it names {}", name, found->size()),
-            0};
+            EINVAL};
     return found->front();
 }
 
@@ -98,13 +99,13 @@ Result<std::string> ControlImpl::act(const ActionRequest& request) {
                 return Error{fmt::format("cannot reload {}: it has no reload_command (set "
                                          "unit.{}.reload_command, or use restart or signal)",
                                          engine.key_of(i), engine.key_of(i)),
-                             0};
+                             EINVAL};
     if (request.verb == Verb::Check && !request.check_id.empty())
         for (const UnitIndex i : *units)
             if (!find_check(engine.spec(i), request.check_id))
                 return Error{fmt::format("cannot check {}: it has no check \"{}\"",
                                          engine.key_of(i), request.check_id),
-                             0};
+                             ENOENT};
     const std::string who = describe(request.peer);
     std::vector<UnitIndex> all = *units;
     if (request.verb == Verb::Start) { // what it requires is started with it
@@ -201,7 +202,8 @@ Result<std::string> ControlImpl::enable_check(const std::string& name, const std
     if (!i) return i.error();
     const UnitSpec& spec = p_.fleet.engine().spec(*i);
     const auto index = find_check(spec, check);
-    if (!index) return Error{fmt::format("cannot find check \"{}\" of {}", check, spec.key), 0};
+    if (!index)
+        return Error{fmt::format("cannot find check \"{}\" of {}", check, spec.key), ENOENT};
     p_.fleet.timeline().add(
         spec.key, "audit",
         fmt::format("{}: check {} {}", describe(peer), check, enabled ? "enabled" : "disabled"));

@@ -55,6 +55,10 @@ void Dispatcher::effect(UnitIndex i, const Effect& e) {
         p_.processes.signal(spec.key, k->generation, SIGKILL, scope_of(spec.policy.stop.kill));
     } else if (const auto* s = std::get_if<effect::StartChecks>(&e)) {
         p_.checks.start(i, p_.engine.spec(i), s->generation);
+        const auto& counters = p_.engine.record(i).checks;
+        for (CheckIndex c = 0; c < counters.size();
+             ++c) // what was switched off at run time stays off
+            if (!counters[c].enabled) p_.checks.set_enabled(i, c, false);
     } else if (std::holds_alternative<effect::StopChecks>(e)) {
         p_.checks.stop(i);
     } else if (const auto* l = std::get_if<effect::RunLadder>(&e)) {

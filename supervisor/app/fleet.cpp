@@ -3,6 +3,7 @@
 #include "supervisor/engine/names.h"
 #include "supervisor/engine/record_codec.h"
 #include "units/reason.h"
+#include "watchers/port_holder.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -17,6 +18,7 @@ namespace {
 
 constexpr std::size_t kRecordLimit = 900;
 constexpr std::uint64_t kReadyPollMs = 100;
+constexpr auto kStartFailure = 5s; // an end this early may be a port that is taken
 constexpr auto kStallSlack =
     2s; // a check that took this much longer than its deadline: we stood still, not it
 
@@ -86,7 +88,7 @@ void Fleet::load(const Configuration& config) {
 void Fleet::start_wanted(UnitIndex i) {
     const UnitSpec& spec = engine_.spec(i);
     if (spec.kind == UnitKind::External)
-        return checks_.start(i, spec, engine_.record(i).generation);
+        return engine_.post(i, event::Start{}, {"", "autostart", -1});
     if (wanted_.get(spec.key).value_or(spec.autostart ? Desired::Running : Desired::Stopped) ==
         Desired::Running)
         engine_.post(i, event::Start{}, {"", "autostart", -1});
@@ -124,7 +126,7 @@ ConfigDiff Fleet::apply(const Configuration& wanted) {
             if (keys == &d.restarted) again.push_back(*i);
             const UnitRecord& r = engine_.record(*i);
             if (r.main_alive || spec.kind == UnitKind::External)
-                checks_.start(*i, engine_.spec(*i), r.generation);
+                dispatcher_.effect(*i, effect::StartChecks{r.generation});
         }
     engine_.link();
     for (const UnitIndex i : fresh) start_wanted(i);
@@ -240,9 +242,9 @@ void Fleet::on_list_complete() {
 void Fleet::reconcile(UnitIndex i) {
     const UnitRecord& r = engine_.record(i);
     const UnitSpec& spec = engine_.spec(i);
-    const bool known = confirmed_.count(spec.key) != 0;
     const bool restored = state_.stored().count(spec.key) != 0;
-    if (known) return;
+    if (confirmed_.count(spec.key) != 0) return;
+    if (spec.kind == UnitKind::External) return start_wanted(i);
     if (r.main_alive || r.tree_alive) {
         const Generation g = r.generation;
         if (r.main_alive) engine_.post(i, event::Exited{g, ExitStatus{}});
@@ -254,7 +256,6 @@ void Fleet::reconcile(UnitIndex i) {
     if (restored && r.state == State::Starting)
         return dispatcher_.effect(i, effect::Spawn{r.generation});
     if (!restored || r.state == State::Stopped) start_wanted(i);
-    if (spec.kind == UnitKind::External && restored) checks_.start(i, spec, r.generation);
 }
 
 // ---- steps
@@ -279,6 +280,7 @@ void Fleet::on_step(const StepInfo& info) {
     if (const auto* e = std::get_if<event::TreeEmpty>(&info.event))
         p_.processes.ack(info.spec.key, e->generation);
     if (info.after.state != State::Starting) ready_logs_.erase(info.unit);
+    if (std::holds_alternative<event::Exited>(info.event)) look_for_port_holder(info);
     dirty_.insert(info.unit);
     dispatcher_.stepped(info);
     actions_.stepped(info);
@@ -297,11 +299,13 @@ void Fleet::on_erased(UnitIndex i, const std::string& key) {
     dispatcher_.erased(i);
     ready_logs_.erase(i);
     check_watches_.erase(i);
+    port_searches_.erase(i);
     views_.erase(i);
     dirty_.erase(i);
     erased_.push_back(key);
     state_.erase(key);
     timeline_.forget(key);
+    p_.log_removed(key);
     actions_.erased(key);
     p_.changed();
 }
@@ -389,6 +393,31 @@ void Fleet::report_checks(const Observation& o) {
         actions_.set(w.action, spec.key, w.failed.empty(), text);
         it = check_watches_.erase(it);
     }
+}
+
+// A daemon that ends right after its start while somebody else listens where its checks look: say
+// who. Off the loop, since it reads every process's descriptors.
+void Fleet::look_for_port_holder(const StepInfo& info) {
+    const bool at_start =
+        info.before.main_alive && p_.clock.now() - info.before.started_at < kStartFailure;
+    const std::vector<std::uint16_t> ports = checked_ports(info.spec);
+    if (!at_start || ports.empty() || info.after.desired != Desired::Running) return;
+    auto found = std::make_shared<std::optional<PortHolder>>();
+    port_searches_[info.unit] = uv::run_in_pool(
+        p_.loop,
+        [ports, found] {
+            for (const std::uint16_t port : ports)
+                if (!*found) *found = find_port_holder(port);
+        },
+        [this, found, i = info.unit, key = info.spec.key] {
+            if (!*found || engine_.find(key) != i || engine_.record(i).pid == (*found)->pid) return;
+            const std::string text = fmt::format("port {} is held by pid {} ({})", (*found)->port,
+                                                 (*found)->pid, (*found)->name);
+            timeline_.note(key, "port", text);
+            views_[i].set_hint(text);
+            dirty_.insert(i);
+            p_.changed();
+        });
 }
 
 // ---- readiness by log

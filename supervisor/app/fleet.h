@@ -46,6 +46,7 @@ class Fleet final : public EngineListener, public ProcessListener {
         std::function<void()> changed; // the document has news
         std::function<void(const std::string& key, const LogSpec&)>
             log_added; // a unit's log settings
+        std::function<void(const std::string& key)> log_removed;
     };
     Fleet(Ports, StateFile&, WantedStore&, EventStore&, const SupervisorSpec&);
     ~Fleet() override;
@@ -109,6 +110,7 @@ class Fleet final : public EngineListener, public ProcessListener {
     void watch_ready_log(UnitIndex);
     void poll_ready_logs();
     void report_checks(const Observation&);
+    void look_for_port_holder(const StepInfo&);
     void save(const StepInfo&);
     void check_shutdown();
     void order_document();
@@ -134,6 +136,7 @@ class Fleet final : public EngineListener, public ProcessListener {
     std::unordered_map<UnitIndex, LogWatch> ready_logs_;
     uv::Timer ready_timer_;
     std::multimap<UnitIndex, CheckWatch> check_watches_;
+    std::unordered_map<UnitIndex, std::shared_ptr<void>> port_searches_;
     std::string shutdown_id_;
     std::function<void()> shutdown_done_;
     std::uint64_t stale_ = 0;

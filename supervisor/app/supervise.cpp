@@ -116,9 +116,10 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
       logs_(loop_, *state_, spec().log_dir, [this](const LogReport& r) { on_log(r); }),
       keeper_(loop_, clock_, options.keeper_fd, keeper_hooks()),
       http_(loop_),
-      tcp_(loop_, clock_),
+      tcp_(loop_),
       fleet_({loop_, clock_, timers_, keeper_, keeper_, http_, tcp_, clock_, [this] { changed(); },
-              [this](const std::string& key, const LogSpec& s) { logs_.set(key, s); }},
+              [this](const std::string& key, const LogSpec& s) { logs_.set(key, s); },
+              [this](const std::string& key) { logs_.forget(key); }},
              *state_, wanted_, events_, spec()),
       control_({fleet_, clock_, [this] { return snapshot(); }, [this] { return runtime_json(); },
                 [this](bool dry, const std::string& who) { return reload(dry, who); },
@@ -160,9 +161,11 @@ void Supervisor::changed() {
 }
 
 void Supervisor::on_log(const LogReport& r) {
-    if (!r.error.empty()) spdlog::warn("{}", r.error);
-    if (!r.error.empty() || r.dropped_bytes > 0) fleet_.set_log(r.key, r.dropped_bytes, r.error);
-    if (!r.error.empty()) fleet_.timeline().add(r.key, "log", r.error);
+    fleet_.set_log(r.key, r.dropped_bytes, r.error);
+    if (r.eof) return;
+    const std::string text = r.error.empty() ? "the log is written again" : r.error;
+    spdlog::warn("{}: {}", r.key, text);
+    fleet_.timeline().add(r.key, "log", text);
 }
 
 SupervisorSnapshot Supervisor::snapshot() {

@@ -74,7 +74,7 @@ void read_budget(Reader& reader, BudgetPolicy& to) {
     const Node* found = reader.table("budget");
     if (found == nullptr) return;
     Reader budget(*found, reader.messages());
-    budget.integer("restarts", to.restarts, 0, 10'000);
+    budget.integer("restarts", to.restarts, 0, 10'000'000);
     budget.duration("within", to.within, 1ms);
     budget.one_of<BudgetThen>(
         "then", {{"cooldown", BudgetThen::Cooldown}, {"stop", BudgetThen::Stop}}, to.then);

@@ -21,8 +21,10 @@ std::string number(double value) {
     return text;
 }
 
-std::string time_text(Duration d) {
-    const double s = std::chrono::duration<double>(d).count();
+using Seconds = std::chrono::duration<double>; // sums of long delays stay clear of overflow
+
+std::string time_text(Seconds d) {
+    const double s = d.count();
     if (s < 0.0995) return number(s * 1000) + " ms";
     if (s < 100) return number(s) + " s";
     if (s < 7200) return number(s / 60) + " m";
@@ -50,8 +52,8 @@ std::string window_text(const UnitSpec& spec) {
 std::string trip_text(const UnitSpec& spec, const CheckSpec& check) {
     const std::uint32_t n = std::max(check.failures, 1U);
     const Duration retry = std::min(check.retry_interval, check.interval);
-    const Duration clean = check.interval + retry * (n - 1);
-    const Duration hang = clean + check.timeout * n;
+    const Seconds clean = Seconds(check.interval) + Seconds(retry) * (n - 1);
+    const Seconds hang = clean + Seconds(check.timeout) * n;
     std::string text = n == 1 ? "1 failed check" : std::to_string(n) + " failed checks in a row";
     text += window_text(spec) + ", every " + time_text(check.interval);
     if (n > 1 && retry < check.interval) {
@@ -128,15 +130,15 @@ std::string jitter_text(const BackoffPolicy& backoff) {
 
 struct Schedule {
     std::string delays;
-    Duration fast{};   // the sum of the delays of the budget
+    Seconds fast{};    // the sum of the delays of the budget
     bool spent = true; // can the budget be spent by delays alone within its time?
 };
 
 Schedule schedule_of(const Policy& policy) {
     Schedule out;
-    Duration since_first{};
+    Seconds since_first{};
     for (std::uint32_t n = 1; n <= policy.budget.restarts; ++n) {
-        const Duration delay = backoff_delay(policy.backoff, n, 0.5);
+        const Seconds delay = backoff_delay(policy.backoff, n, 0.5);
         out.fast += delay;
         if (n > 1) since_first += delay;
         if (n <= kDelaysShown) out.delays += (n == 1 ? "" : ", ") + time_text(delay);

@@ -1,6 +1,7 @@
 #include "supervisor/engine/names.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <fnmatch.h>
 #include <numeric>
 #include <set>
@@ -69,7 +70,7 @@ Result<std::vector<std::string>> resolve_names(const std::vector<const UnitSpec*
             if (nearest != units.end() &&
                 distance((*nearest)->key, name) <= std::max<std::size_t>(2, name.size() / 3))
                 text += " (did you mean " + (*nearest)->key + "?)";
-            return Error{text, 0};
+            return Error{text, ENOENT};
         }
         for (const UnitSpec* u : found) wanted.insert(u->key);
     }

@@ -26,6 +26,7 @@ std::string check_text(const Note& n, const StepInfo& info, const char* fallback
 std::string why_not(std::int64_t code) {
     if (code == 0) return "dry run";
     if (code == 1) return "heal = false";
+    if (code == 3) return "restart = \"never\"";
     return "paused";
 }
 

@@ -35,6 +35,7 @@ enum Value : std::uint8_t {
     Paused,
     Check, // id hash u32, then PackedCheck
     Reason,
+    StepAt,
 };
 } // namespace Tag
 
@@ -54,7 +55,7 @@ struct PackedCheck {
     std::uint8_t bits; // enabled ran passed tripped
     std::uint8_t last, effect, pad = 0;
     std::int32_t last_code;
-    std::uint32_t failures, successes, window_count;
+    std::uint32_t failures, successes, window_count, step_wait;
     std::uint64_t window;
 };
 struct PackedDeadline {
@@ -98,6 +99,7 @@ PackedCheck pack(const CheckCounter& c, const std::string& id) {
     p.failures = c.failures;
     p.successes = c.successes;
     p.window_count = c.window_count;
+    p.step_wait = c.step_wait;
     p.window = c.window;
     return p;
 }
@@ -114,6 +116,7 @@ CheckCounter unpack(const PackedCheck& p) {
     c.failures = p.failures;
     c.successes = p.successes;
     c.window_count = p.window_count;
+    c.step_wait = p.step_wait;
     c.window = p.window;
     return c;
 }
@@ -233,6 +236,10 @@ bool read_restarting(std::uint8_t tag, std::string_view v, UnitRecord& r) {
         r.incident_since = at;
         return true;
     case Tag::IncidentAttempts: return read(v, r.incident_attempts);
+    case Tag::StepAt:
+        if (!read_instant(v, at)) return false;
+        r.step_at = at;
+        return true;
     case Tag::Paused: return read_bool(v, r.paused);
     case Tag::Reason: return read_reason(v, r.reason);
     default: return true;
@@ -284,6 +291,7 @@ std::string encode_record(const UnitRecord& r, const UnitSpec& spec, std::size_t
     w.put(Tag::RestartsTotal, r.restarts_total);
     if (r.incident_since) w.put(Tag::IncidentSince, *r.incident_since);
     w.put(Tag::IncidentAttempts, r.incident_attempts);
+    if (r.step_at) w.put(Tag::StepAt, *r.step_at);
     w.put(Tag::Paused, static_cast<std::uint8_t>(r.paused));
     w.put(Tag::Reason,
           PackedReason{static_cast<std::uint8_t>(r.reason.kind),

@@ -97,7 +97,20 @@ void Timeline::record(const StepInfo& info) {
 }
 
 void Timeline::add(const std::string& service, const std::string& kind, const std::string& text) {
+    add_line(service, kind, text, 0);
+}
+
+void Timeline::note(const std::string& service, const std::string& kind, const std::string& text) {
+    const auto it = stories_.find(service);
+    const bool open =
+        it != stories_.end() && !it->second.empty() && it->second.back().outcome.empty();
+    add_line(service, kind, text, open ? it->second.back().id : 0);
+}
+
+void Timeline::add_line(const std::string& service, const std::string& kind,
+                        const std::string& text, std::uint64_t story) {
     TimelineLine line;
+    line.story = story;
     line.sequence = ++sequence_;
     line.time = clock_.wall();
     line.service = service;

@@ -37,6 +37,8 @@ class Timeline {
     // A line that no step caused: a log that cannot be written, an audit of an operator, keepwell's
     // own start.
     void add(const std::string& service, const std::string& kind, const std::string& text);
+    // The same, as part of the unit's open story.
+    void note(const std::string& service, const std::string& kind, const std::string& text);
     void restore(const TimelineLine&);
     void forget(const std::string& service) { stories_.erase(service); }
 
@@ -54,6 +56,8 @@ class Timeline {
         std::deque<TimelineLine> lines;
         std::size_t left_out = 0;
     };
+    void add_line(const std::string& service, const std::string& kind, const std::string& text,
+                  std::uint64_t story);
     void append(TimelineLine);
     Story& story_for(const TimelineLine&);
     void write_story(class JsonWriter&, const Story&) const;

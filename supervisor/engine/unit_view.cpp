@@ -104,6 +104,7 @@ void UnitView::step(const StepInfo& info, WallTime now) {
         }
     }
     if (!a.main_alive) figures_ = {};
+    if (a.state == State::Running || a.state == State::Stopped) hint_.clear();
     if (std::holds_alternative<event::SpawnFailed>(info.event)) spawn_detail_ = info.text.detail;
     if (a.paused && !info.before.paused) paused_by_ = info.text.who;
     if (a.health != info.before.health) {
@@ -158,6 +159,7 @@ std::string UnitView::reason_text(const UnitSpec& spec, const UnitRecord& r,
     if (of_check && r.reason.check < checks_.size()) detail = checks_[r.reason.check].output;
     if (r.reason.kind == ReasonKind::SpawnFailed) detail = spawn_detail_;
     std::string text = describe(r.reason, spec, x.key_of, detail);
+    if (!hint_.empty()) text += (text.empty() ? "" : "; ") + hint_;
     const auto retry = r.deadline(TimerKind::Retry);
     if (retrying(r.state) && retry) {
         const Duration left = std::max(Duration{}, *retry - x.clock.now());

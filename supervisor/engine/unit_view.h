@@ -42,6 +42,9 @@ class UnitView {
     void tick(const UnitRecord&); // one history step
     void set_figures(ProcessFigures f) { figures_ = std::move(f); }
     void set_log(std::uint64_t dropped, std::string error);
+    void set_hint(std::string text) {
+        hint_ = std::move(text);
+    } // joins the reason until the unit runs
     void keep_checks(const UnitSpec& before,
                      const UnitSpec& after); // texts follow their check's id over a reload
 
@@ -71,6 +74,7 @@ class UnitView {
     HourlyRate rate_;
     WallTime last_restart_at_, last_exit_at_;
     std::string last_trigger_, paused_by_;
+    std::string hint_;
     std::string spawn_detail_; // error text of the last failed start
     bool attempted_ = false;
     std::optional<bool> attempt_ok_;

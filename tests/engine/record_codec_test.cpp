@@ -50,6 +50,8 @@ UnitRecord full_record(const UnitSpec& spec) {
     r.restarts_total = 41;
     r.incident_since = at(9);
     r.incident_attempts = 2;
+    r.step_at = at(8);
+    r.checks[0].step_wait = 3;
     r.paused = true;
     return r;
 }
