@@ -22,7 +22,7 @@ std::string ago(const Json& time, std::int64_t now_ms) {
 std::string in(const Json& time, std::int64_t now_ms) {
     const auto at = parse_time(time.text());
     if (!at) return "";
-    return *at <= now_ms ? "now" : "in " + human_age(seconds_between(now_ms, *at) + 0.5);
+    return *at <= now_ms + 500 ? "now" : "in " + human_age(seconds_between(now_ms, *at) + 0.5);
 }
 
 void add(std::string& list, const std::string& text, const char* separator = ", ") {
