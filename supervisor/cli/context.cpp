@@ -23,7 +23,7 @@ SupervisorSpec configured(const Options& options) {
 }
 
 std::string default_runtime_dir(const Io& io) {
-    const std::string system = "/run/keepwell";
+    std::string system = "/run/keepwell";
     if (!user_run()) return system;
     const std::string xdg = io.variable("XDG_RUNTIME_DIR");
     std::error_code ignored;
@@ -35,7 +35,7 @@ std::string default_runtime_dir(const Io& io) {
 }
 
 std::string runtime_dir(const Options& options, const Io& io) {
-    const std::string dir = configured(options).runtime_dir;
+    std::string dir = configured(options).runtime_dir;
     // Without -c an ordinary user means the system's keepwell too, when there is none of their own.
     std::error_code ignored;
     const bool chosen = !options.config.empty() || !io.variable("KEEPWELL_CONFIG").empty();
@@ -62,7 +62,7 @@ std::string Context::status_file() const {
     if (std::string path = io_.variable("KEEPWELL_STATUS_FILE"); !path.empty()) return path;
     const bool socket_named = !options_.socket.empty() || !io_.variable("KEEPWELL_SOCKET").empty();
     if (!socket_named) {
-        const std::string path = configured(options_).status_file;
+        std::string path = configured(options_).status_file;
         std::error_code ignored;
         if (!path.empty() && fs::exists(path, ignored)) return path;
     }

@@ -184,6 +184,7 @@ std::string render_table(const Json& status, const std::vector<std::string>& key
                  {"REASON"}});
     const Json services = status["services"];
     std::vector<Json> rows;
+    rows.reserve(keys.size());
     for (const auto& key : keys) rows.push_back(services[key]);
     std::stable_sort(rows.begin(), rows.end(),
                      [](const Json& a, const Json& b) { return rank_of(a) < rank_of(b); });

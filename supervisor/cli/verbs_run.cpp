@@ -122,12 +122,13 @@ std::vector<std::string> keeper_argv(const Context& context, const SupervisorSpe
     if (!context.options().status_file.empty()) {
         argv.insert(argv.end(), {"--status-file", absolute(context.options().status_file)});
     }
-    if (context.options().dry_run) argv.push_back("--dry-run");
+    if (context.options().dry_run) argv.emplace_back("--dry-run");
     return argv;
 }
 
 int exec_keeper(Context& context, const std::vector<std::string>& arguments) {
     std::vector<char*> argv;
+    argv.reserve(arguments.size() + 1);
     for (const auto& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
     argv.push_back(nullptr);
     context.out().flush();
