@@ -180,7 +180,9 @@ void KeeperClient::Impl::page(Received& in) {
     if (!head || in.data.size() != sizeof *head + head->count * sizeof(wire::Report)) return;
     // Copied: what a callback does may bring the buffer into use again.
     std::vector<wire::Report> reports(head->count);
-    std::memcpy(reports.data(), in.data.data() + sizeof *head, head->count * sizeof(wire::Report));
+    if (!reports.empty())
+        std::memcpy(reports.data(), in.data.data() + sizeof *head,
+                    reports.size() * sizeof(wire::Report));
     std::size_t next_fd = 0;
     for (wire::Report& m : reports) {
         m.header.key[wire::kKeySize - 1] = '\0';
@@ -317,7 +319,7 @@ void KeeperClient::set_listener(ProcessListener* listener) { impl_->listener = l
 
 void KeeperClient::spawn(const UnitSpec& spec, Generation generation) {
     Impl& d = *impl_;
-    SpawnBody body = spawn_body(spec.process, spec.key, spec.log.mode == LogMode::None);
+    SpawnBody body = spawn_body(spec.process, spec.key, "", spec.log.mode == LogMode::None);
     if (spec.key.empty() || spec.key.size() >= wire::kKeySize) body.error = ENAMETOOLONG;
     if (body.error != 0) {
         d.unsent.push_back({spec.key, generation, body.error});

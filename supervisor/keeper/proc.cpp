@@ -48,17 +48,22 @@ bool read_stat(pid_t pid, Stat& out) {
 }
 
 bool read_mark(pid_t pid, char (&mark)[wire::kMarkSize]) {
-    static constexpr char kName[] = "KEEPWELL_UNIT=";
+    static constexpr char kUnit[] = "KEEPWELL_UNIT=", kTask[] = "KEEPWELL_TASK=";
+    constexpr std::size_t length = sizeof kUnit - 1;
+    static_assert(sizeof kUnit == sizeof kTask);
     char path[32];
     std::snprintf(path, sizeof path, "/proc/%d/environ", pid);
     FILE* file = std::fopen(path, "re");
     if (file == nullptr) return false;
     char* line = nullptr;
     std::size_t capacity = 0;
-    bool found = false;
-    while (!found && getdelim(&line, &capacity, '\0', file) >= 0)
-        found = std::strncmp(line, kName, sizeof kName - 1) == 0;
-    if (found) std::snprintf(mark, sizeof mark, "%s", line + sizeof kName - 1);
+    bool found = false, task = false;
+    while (!task && getdelim(&line, &capacity, '\0', file) >= 0) {
+        task = std::strncmp(line, kTask, length) == 0;
+        if (!task && std::strncmp(line, kUnit, length) != 0) continue;
+        std::snprintf(mark, sizeof mark, "%s", line + length);
+        found = true;
+    }
     std::free(line);
     std::fclose(file);
     return found;

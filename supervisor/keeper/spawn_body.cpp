@@ -44,25 +44,30 @@ UniqueFd seal(const std::string& bytes, int& error) {
 
 } // namespace
 
-SpawnBody spawn_body(const ProcessSpec& spec, const std::string& mark, bool no_output) {
+SpawnBody spawn_body(const ProcessSpec& spec, const std::string& unit, const std::string& task,
+                     bool no_output) {
     SpawnBody out;
     wire::Body b;
     std::string text;
-    append(text, mark.substr(0, wire::kMarkSize - 1));
+    append(text, (task.empty() ? unit : task).substr(0, wire::kMarkSize - 1));
     append(text, spec.directory.empty() ? "/" : spec.directory);
-    bool bad = spec.command.empty() || has_nul(mark) || has_nul(spec.directory);
+    bool bad = spec.command.empty() || has_nul(unit) || has_nul(spec.directory);
     for (const std::string& a : spec.command) {
         bad = bad || has_nul(a);
         append(text, a);
     }
     for (const std::string& e : spec.environment) {
-        if (e.rfind("KEEPWELL_UNIT=", 0) == 0) continue;
+        if (e.starts_with("KEEPWELL_UNIT=") || e.starts_with("KEEPWELL_TASK=")) continue;
         bad = bad || has_nul(e);
         append(text, e);
         ++b.envc;
     }
-    append(text, "KEEPWELL_UNIT=" + mark.substr(0, wire::kMarkSize - 1));
+    append(text, "KEEPWELL_UNIT=" + unit.substr(0, wire::kMarkSize - 1));
     ++b.envc;
+    if (!task.empty()) {
+        append(text, "KEEPWELL_TASK=" + task);
+        ++b.envc;
+    }
     b.argc = static_cast<std::uint32_t>(spec.command.size());
     b.umask = spec.umask;
     b.nice = spec.nice;

@@ -15,7 +15,9 @@ struct SpawnBody {
     int error = 0; // errno: it cannot be told to the keeper (E2BIG, EINVAL, …)
 };
 
-// mark is the value of KEEPWELL_UNIT; what the spec says about that variable is dropped.
-SpawnBody spawn_body(const ProcessSpec&, const std::string& mark, bool no_output);
+// unit is the value of KEEPWELL_UNIT; task that of KEEPWELL_TASK, empty for a daemon. The keeper
+// finds left-overs by them, so what the spec says about these two variables is dropped.
+SpawnBody spawn_body(const ProcessSpec&, const std::string& unit, const std::string& task,
+                     bool no_output);
 
 } // namespace keepwell

@@ -44,12 +44,15 @@ Record* owner_of(Keeper& k, const proc::Stat& stat) {
     char path[32], mark[wire::kMarkSize] = {};
     std::snprintf(path, sizeof path, "/proc/%d", stat.pid);
     struct stat directory {};
+    for (std::uint32_t i = 0; i < k.record_count; ++i) {
+        Record* r = k.records[i];
+        if (r != nullptr && by_ancestry(*r) && r->pidfd && r->pid == stat.pid) return r;
+    }
     const bool known = ::stat(path, &directory) == 0;
     const bool has_mark = known && proc::read_mark(stat.pid, mark);
     for (std::uint32_t i = 0; known && i < k.record_count; ++i) {
         Record* r = k.records[i];
         if (r == nullptr || !by_ancestry(*r)) continue;
-        if (r->pidfd && r->pid == stat.pid) return r;
         if (stat.start_ticks < r->start_ticks || directory.st_uid != r->uid) continue;
         if ((has_mark && std::strcmp(r->mark, mark) == 0) ||
             (stat.session == r->pid && stat.pid != r->pid))

@@ -86,6 +86,7 @@ inline std::string mode_name(const ::testing::TestParamInfo<Mode>& info) { retur
 inline const Mode kFull{"Full", {}};
 inline const Mode kBare{
     "Bare", {"KEEPWELL_NO_CGROUP=1", "KEEPWELL_NO_CLONE3=1", "KEEPWELL_NO_PIDFD_INFO=1"}};
+inline const Mode kJoining{"Joining", {"KEEPWELL_NO_CLONE3=1"}}; // cgroups without clone3
 std::string read_text(const std::string& path);
 bool alive(std::int64_t pid); // and no zombie
 

@@ -48,7 +48,8 @@ TEST_P(Tree, TheEndOfTheLastLeftOverIsSeenWithoutAnyKill) {
 }
 
 TEST_P(Tree, GroupSignalsSpareOtherSessions) {
-    ASSERT_NE(spawn(shell("a", "setsid sleep 60 & sleep 61 & wait")), 0);
+    ASSERT_NE(spawn(shell("a", "setsid sh -c 'echo up; exec sleep 60' & sleep 61 & wait")), 0);
+    ASSERT_EQ(output("a", "up"), "up\n");
     ASSERT_TRUE(wait([&] { return children() == 3; }));
     client->signal("a", 1, SIGKILL, SignalScope::Group);
     ASSERT_TRUE(wait_for(Seen::Exited, "a"));
@@ -62,7 +63,7 @@ TEST_P(Tree, ManyExitsAtOnceAllArriveWithTheirCodes) {
     constexpr int kCount = 40;
     for (int i = 0; i < kCount; ++i)
         client->spawn(shell("u" + std::to_string(i), "trap 'exit " + std::to_string(i) +
-                                                         "' TERM; echo up; while :; do sleep 9 & "
+                                                         "' TERM; echo up; while :; do sleep 1 & "
                                                          "wait; done"),
                       1);
     ASSERT_TRUE(wait([&] { return count(Seen::Spawned) == kCount; }, 30));
@@ -96,6 +97,6 @@ TEST_P(Tree, OrphansAreReapedAndMistakenForNobody) {
     EXPECT_EQ(find(Seen::Exited, "a"), nullptr);
 }
 
-INSTANTIATE_TEST_SUITE_P(Keeper, Tree, ::testing::Values(kFull, kBare), mode_name);
+INSTANTIATE_TEST_SUITE_P(Keeper, Tree, ::testing::Values(kFull, kBare, kJoining), mode_name);
 
 } // namespace keepwell::test
