@@ -58,8 +58,8 @@ void read_backoff(Reader& reader, BackoffPolicy& to) {
     const Node* found = reader.table("backoff");
     if (found == nullptr) return;
     Reader backoff(*found, reader.messages());
-    const bool initial = backoff.duration("initial", to.initial, 1ms);
-    const bool max = backoff.duration("max", to.max, 1ms);
+    const bool initial = backoff.duration("initial", to.initial, 0ms);
+    const bool max = backoff.duration("max", to.max, 0ms);
     backoff.number("factor", to.factor, 1.0, 100.0);
     backoff.number("jitter", to.jitter, 0.0, 1.0);
     backoff.duration("reset_after", to.reset_after);
