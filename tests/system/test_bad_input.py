@@ -104,13 +104,17 @@ def test_truncated_at_every_byte_it_never_crashes(fleet):
 
 @pytest.mark.parametrize("command, word", [
     (["/nonexistent/daemon"], "No such file"),
-    (["/etc/hostname"], "Permission denied"),
+    (["./not-executable"], "Permission denied"),
+    (["./no-program"], "Exec format error"),
     (["./wrong-interpreter"], "No such file"),
 ])
 def test_a_command_that_cannot_start_is_named_and_the_others_run(fleet, command, word):
     script = fleet.dir / "wrong-interpreter"
     script.write_text("#!/nonexistent/interpreter\n")
     script.chmod(0o755)
+    (fleet.dir / "not-executable").write_text("#!/bin/sh\n")
+    (fleet.dir / "no-program").write_text("\n")
+    (fleet.dir / "no-program").chmod(0o755)
     fleet.write(f'[unit.bad]\ncommand = {json.dumps(command)}\ndirectory = "{fleet.dir}"\n' + fleet.unit("good"))
     fleet.start()
     fleet.wait_healthy("good")

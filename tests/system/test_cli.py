@@ -130,6 +130,7 @@ def test_status_falls_back_to_the_file_where_the_socket_may_not_be_opened(web):
         os.chmod(folder, 0o755)
     nobody = dict(preexec_fn=lambda: (os.setgroups([]), os.setgid(65534), os.setuid(65534)))
     os.chmod(web.run_dir, 0o755)
+    web.wait_for(lambda: all(u["health"]["status"] == "healthy" for u in web.status()["services"].values()), "a file that says so too")
     done = web.cli("status", env={"KEEPWELL_STATUS_FILE": str(web.status_file)}, **nobody)
     assert done.returncode == 0, done
     assert "web" in done.stdout and "status.json" in done.stderr

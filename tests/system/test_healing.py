@@ -140,7 +140,7 @@ def test_an_exec_check_is_killed_with_its_group_at_the_deadline(fleet):
     fleet.write(fleet.unit("web", keys='''
 failures = 2
 backoff = { initial = "50ms", jitter = 0.0 }
-check.probe = { type = "exec", command = ["/bin/sh", "-c", "echo $$ >> probes; sleep 1000 & wait"], interval = "100ms", timeout = "200ms", grace = "0s" }
+check.probe = { type = "exec", command = ["/bin/sh", "-c", "echo $$$$ >> probes; sleep 1000 & wait"], interval = "100ms", timeout = "200ms", grace = "0s" }
 directory = "%s"''' % fleet.dir))
     fleet.start()
     fleet.wait_starts("web", 2)
