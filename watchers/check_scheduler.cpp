@@ -204,8 +204,9 @@ void CheckScheduler::start(UnitIndex u, const UnitSpec& spec, Generation generat
         unit.checks.push_back(std::move(check));
     }
     auto& placed = impl_->units[u] = std::move(unit);
-    for (CheckIndex c = 0; c < placed.checks.size(); ++c)
-        if (placed.checks[c].enabled) impl_->arm_first(u, c, placed.checks[c]);
+    for (std::size_t c = 0; c < placed.checks.size(); ++c)
+        if (placed.checks[c].enabled)
+            impl_->arm_first(u, static_cast<CheckIndex>(c), placed.checks[c]);
 }
 
 void CheckScheduler::stop(UnitIndex u) noexcept {
@@ -227,9 +228,9 @@ void CheckScheduler::run_now(UnitIndex u, std::optional<CheckIndex> only) {
     const auto it = impl_->units.find(u);
     if (it == impl_->units.end()) return;
     auto& checks = it->second.checks;
-    for (CheckIndex c = 0; c < checks.size(); ++c) {
+    for (std::size_t c = 0; c < checks.size(); ++c) {
         const bool wanted = only ? *only == c : checks[c].enabled;
-        if (wanted && !checks[c].running) impl_->begin(u, c, checks[c]);
+        if (wanted && !checks[c].running) impl_->begin(u, static_cast<CheckIndex>(c), checks[c]);
     }
 }
 

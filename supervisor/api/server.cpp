@@ -359,7 +359,7 @@ ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 ApiServer::~ApiServer() = default;
 
 Result<std::unique_ptr<ApiServer>> ApiServer::open(uv::Loop& loop, const Clock& clock,
-                                                   Control& control, Options options,
+                                                   Control& control, const Options& options,
                                                    Report report) {
     auto socket = api::ListeningSocket::open(options.socket_path, options.group);
     if (!socket) return socket.error();

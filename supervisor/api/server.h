@@ -28,8 +28,8 @@ class ApiServer {
     };
     using Report = std::function<void(const std::string&)>; // one line for the log, cleaned
 
-    static Result<std::unique_ptr<ApiServer>> open(uv::Loop&, const Clock&, Control&, Options,
-                                                   Report);
+    static Result<std::unique_ptr<ApiServer>> open(uv::Loop&, const Clock&, Control&,
+                                                   const Options&, Report);
     ~ApiServer();
     ApiServer(const ApiServer&) = delete;
     ApiServer& operator=(const ApiServer&) = delete;

@@ -40,7 +40,7 @@ std::string Actions::begin(Verb verb, const std::vector<UnitIndex>& units, const
 std::string Actions::begin(Verb verb, const std::vector<UnitIndex>& units, const std::string& who,
                            bool shutdown) {
     prune();
-    const std::string id = fmt::format("a{}", next_++);
+    std::string id = fmt::format("a{}", next_++);
     Action& a = actions_[id];
     order_.push_back(id);
     a.id = id;

@@ -170,7 +170,8 @@ void ControlImpl::run_reload(const std::string& id, UnitIndex i) {
                                       "cannot reload " + key + ": it is not running");
     const Duration timeout = spec.start_timeout;
     p_.fleet.dispatcher().run_for(
-        i, spec.process.reload_command, timeout, "reload", [this, id, key, timeout](TaskResult r) {
+        i, spec.process.reload_command, timeout, "reload",
+        [this, id, key, timeout](const TaskResult& r) {
             const bool ok = r.failed_stage == SpawnStage::None && !r.timed_out && r.status.known &&
                             r.status.signal == 0 && r.status.code == 0;
             const std::string text =

@@ -56,9 +56,9 @@ void Dispatcher::effect(UnitIndex i, const Effect& e) {
     } else if (const auto* s = std::get_if<effect::StartChecks>(&e)) {
         p_.checks.start(i, p_.engine.spec(i), s->generation);
         const auto& counters = p_.engine.record(i).checks;
-        for (CheckIndex c = 0; c < counters.size();
+        for (std::size_t c = 0; c < counters.size();
              ++c) // what was switched off at run time stays off
-            if (!counters[c].enabled) p_.checks.set_enabled(i, c, false);
+            if (!counters[c].enabled) p_.checks.set_enabled(i, static_cast<CheckIndex>(c), false);
     } else if (std::holds_alternative<effect::StopChecks>(e)) {
         p_.checks.stop(i);
     } else if (const auto* l = std::get_if<effect::RunLadder>(&e)) {
@@ -111,7 +111,7 @@ void Dispatcher::begin(UnitIndex i) {
     if (spec.process.pre_start.empty()) return spawn(i, generation);
     start.pre_start = run_for(
         i, spec.process.pre_start, spec.start_timeout, "pre_start",
-        [this, i, generation](TaskResult r) {
+        [this, i, generation](const TaskResult& r) {
             const auto it = pending_.find(i);
             if (it == pending_.end() || it->second.generation != generation) return;
             it->second.pre_start = 0;
@@ -149,7 +149,7 @@ void Dispatcher::terminate(UnitIndex i, Generation generation) {
     const bool by_command = !spec.process.stop_command.empty() && p_.engine.record(i).main_alive;
     if (!by_command) return signal_stop(i, generation);
     run_for(i, spec.process.stop_command, spec.policy.stop.timeout, "stop_command",
-            [this, i, generation, key = spec.key](TaskResult r) {
+            [this, i, generation, key = spec.key](const TaskResult& r) {
                 if (p_.engine.find(key) != i) return;
                 const bool ok = r.failed_stage == SpawnStage::None && !r.timed_out &&
                                 r.status == ExitStatus{true, 0, 0, false, false};
@@ -177,7 +177,7 @@ void Dispatcher::ladder(UnitIndex i, const effect::RunLadder& step) {
     const LadderStep rung = spec.policy.ladder[step.step];
     const std::string key = spec.key;
     const auto report = [this, key, rung](const std::string& what) {
-        return [this, key, rung, what](TaskResult r) {
+        return [this, key, rung, what](const TaskResult& r) {
             const bool ok = r.failed_stage == SpawnStage::None && !r.timed_out &&
                             r.status.signal == 0 && r.status.code == 0;
             p_.tell(key, "ladder", what + (ok ? " done" : " failed: " + describe(r, rung.timeout)));

@@ -3,7 +3,6 @@
 #include "supervisor/engine/names.h"
 #include "supervisor/engine/record_codec.h"
 #include "units/reason.h"
-#include "watchers/port_holder.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -17,10 +16,6 @@ namespace keepwell {
 namespace {
 
 constexpr std::size_t kRecordLimit = 900;
-constexpr std::uint64_t kReadyPollMs = 100;
-constexpr auto kStartFailure = 5s; // an end this early may be a port that is taken
-constexpr auto kStallSlack =
-    2s; // a check that took this much longer than its deadline: we stood still, not it
 
 std::function<double()> make_jitter() {
     return [engine = std::mt19937_64(std::random_device{}()),
@@ -43,7 +38,7 @@ Fleet::Fleet(Ports ports, StateFile& state, WantedStore& wanted, EventStore& eve
       wanted_(wanted),
       timeline_(
           p_.clock, [this](UnitIndex i) { return engine_.key_of(i); },
-          [&events](std::string line) { events.append(std::move(line)); }),
+          [&events](const std::string& line) { events.append(line); }),
       engine_(p_.clock, p_.timers, *this, make_jitter()),
       checks_({p_.mutable_clock, p_.timers, p_.http, p_.tcp, p_.tasks},
               [this](const Observation& o) { observe(o); }),
@@ -95,7 +90,7 @@ void Fleet::start_wanted(UnitIndex i) {
 }
 
 ConfigDiff Fleet::apply(const Configuration& wanted) {
-    const ConfigDiff d = diff(config_, wanted);
+    ConfigDiff d = diff(config_, wanted);
     const auto spec_of = [&](const std::string& key) {
         return *std::find_if(wanted.units.begin(), wanted.units.end(),
                              [&](const UnitSpec& u) { return u.key == key; });
@@ -197,7 +192,15 @@ void Fleet::on_spawn_failed(const std::string& key, Generation g, SpawnStage sta
 
 void Fleet::on_exited(const std::string& key, Generation g, const ExitStatus& status) {
     confirmed_.insert(key);
-    if (const auto i = engine_.find(key)) return engine_.post(*i, event::Exited{g, status});
+    auto i = engine_.find(key);
+    if (!reconciled_ && !i) {
+        i = adopt_unknown(key, g, 0, p_.clock.now());
+    } else if (!reconciled_ && engine_.record(*i).generation < g) {
+        // Left-overs of an instance that the record does not know: without this they would be met
+        // by a new one.
+        engine_.post(*i, event::Adopted{g, 0, p_.clock.now()});
+    }
+    if (i) return engine_.post(*i, event::Exited{g, status});
     p_.processes.ack(key, g);
 }
 
@@ -308,141 +311,6 @@ void Fleet::on_erased(UnitIndex i, const std::string& key) {
     p_.log_removed(key);
     actions_.erased(key);
     p_.changed();
-}
-
-void Fleet::count_trips(const StepInfo& info) {
-    const bool by_check = info.before.state == State::Running &&
-                          info.after.state == State::Stopping &&
-                          info.after.reason.kind == ReasonKind::CheckFailing;
-    if (by_check) trips_.push_back(p_.clock.now());
-}
-
-bool Fleet::storm_guard_allows() {
-    const Instant now = p_.clock.now();
-    while (!trips_.empty() && now - trips_.front() > 1min) trips_.pop_front();
-    return restarts_per_minute_ == 0 || trips_.size() < restarts_per_minute_;
-}
-
-// ---- checks
-// -----------------------------------------------------------------------------------------------------
-
-bool Fleet::blamed(const UnitSpec&, const CheckSpec& check) const {
-    return std::any_of(check.blames.begin(), check.blames.end(), [&](const std::string& key) {
-        const auto i = engine_.find(key);
-        if (!i) return false;
-        const UnitRecord& r = engine_.record(*i);
-        return r.health == Verdict::Down || r.state == State::Stopped || r.state == State::Waiting;
-    });
-}
-
-void Fleet::observe(const Observation& o) {
-    const UnitSpec& spec = engine_.spec(o.unit);
-    if (o.check >= spec.checks.size()) return;
-    const CheckSpec& check = spec.checks[o.check];
-    views_[o.unit].observe(spec, o, p_.clock.wall());
-    const bool stalled = o.took > check.timeout + kStallSlack;
-    const bool soft = spec.kind == UnitKind::External && o.soft && o.outcome == CheckOutcome::Fail;
-    const event::CheckResult result{o.generation,
-                                    o.check,
-                                    o.outcome,
-                                    o.code,
-                                    !stalled && !blamed(spec, check),
-                                    storm_guard_allows(),
-                                    CheckEffect::Degraded,
-                                    soft};
-    engine_.post(
-        o.unit, result,
-        {clean_text(o.output), "", std::chrono::duration<double, std::milli>(o.took).count()});
-    const UnitRecord& r = engine_.record(o.unit);
-    if (o.check < r.checks.size()) {
-        const CheckCounter& c = r.checks[o.check];
-        checks_.set_pending(o.unit, o.check, c.failures > 0 && !c.tripped);
-    }
-    const bool proves = spec.ready.kind == ReadyKind::Check && spec.ready.arg == check.id;
-    if (proves && o.outcome != CheckOutcome::Fail && r.state == State::Starting)
-        engine_.post(o.unit, event::Ready{o.generation});
-    report_checks(o);
-}
-
-void Fleet::watch_checks(const std::string& id, UnitIndex i, std::optional<CheckIndex> check) {
-    CheckWatch w;
-    w.action = id;
-    for (CheckIndex c = 0; c < engine_.spec(i).checks.size(); ++c)
-        if (check ? *check == c : engine_.record(i).checks[c].enabled) w.left.insert(c);
-    const std::string& key = engine_.spec(i).key;
-    const bool active = engine_.record(i).main_alive || engine_.spec(i).kind == UnitKind::External;
-    if (w.left.empty()) return actions_.set(id, key, true, "no checks");
-    if (!active) return actions_.set(id, key, false, "cannot check " + key + ": it is not running");
-    check_watches_.emplace(i, std::move(w));
-    checks_.run_now(i, check);
-}
-
-void Fleet::report_checks(const Observation& o) {
-    const UnitSpec& spec = engine_.spec(o.unit);
-    auto [it, end] = check_watches_.equal_range(o.unit);
-    while (it != end) {
-        CheckWatch& w = it->second;
-        if (w.left.erase(o.check) != 0 && o.outcome == CheckOutcome::Fail)
-            w.failed.push_back(spec.checks[o.check].id + ": " + clean_text(o.output, 120));
-        if (!w.left.empty()) {
-            ++it;
-            continue;
-        }
-        const std::string text =
-            w.failed.empty() ? "all checks pass" : fmt::format("{}", fmt::join(w.failed, "; "));
-        actions_.set(w.action, spec.key, w.failed.empty(), text);
-        it = check_watches_.erase(it);
-    }
-}
-
-// A daemon that ends right after its start while somebody else listens where its checks look: say
-// who. Off the loop, since it reads every process's descriptors.
-void Fleet::look_for_port_holder(const StepInfo& info) {
-    const bool at_start =
-        info.before.main_alive && p_.clock.now() - info.before.started_at < kStartFailure;
-    const std::vector<std::uint16_t> ports = checked_ports(info.spec);
-    if (!at_start || ports.empty() || info.after.desired != Desired::Running) return;
-    auto found = std::make_shared<std::optional<PortHolder>>();
-    port_searches_[info.unit] = uv::run_in_pool(
-        p_.loop,
-        [ports, found] {
-            for (const std::uint16_t port : ports)
-                if (!*found) *found = find_port_holder(port);
-        },
-        [this, found, i = info.unit, key = info.spec.key] {
-            if (!*found || engine_.find(key) != i || engine_.record(i).pid == (*found)->pid) return;
-            const std::string text = fmt::format("port {} is held by pid {} ({})", (*found)->port,
-                                                 (*found)->pid, (*found)->name);
-            timeline_.note(key, "port", text);
-            views_[i].set_hint(text);
-            dirty_.insert(i);
-            p_.changed();
-        });
-}
-
-// ---- readiness by log
-// -------------------------------------------------------------------------------------------
-
-void Fleet::watch_ready_log(UnitIndex i) {
-    const UnitSpec& spec = engine_.spec(i);
-    if (spec.ready.kind != ReadyKind::Log) return;
-    auto matcher = LineMatcher::compile(spec.ready.arg);
-    if (!matcher) return; // the loader has compiled it already
-    const std::string& dir = config_.supervisor.log_dir;
-    ready_logs_.insert_or_assign(
-        i, LogWatch(dir, spec.key, log_end(dir, spec.key), std::move(*matcher)));
-    ready_timer_.start(kReadyPollMs, kReadyPollMs);
-}
-
-void Fleet::poll_ready_logs() {
-    std::vector<UnitIndex> ready;
-    for (auto& [i, watch] : ready_logs_)
-        if (const auto matched = watch.poll(); matched && *matched) ready.push_back(i);
-    for (const UnitIndex i : ready) {
-        ready_logs_.erase(i);
-        engine_.post(i, event::Ready{engine_.record(i).generation});
-    }
-    if (ready_logs_.empty()) ready_timer_.stop();
 }
 
 // ---- documents

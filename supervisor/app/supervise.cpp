@@ -68,6 +68,7 @@ class Supervisor {
     Result<std::string> reload(bool dry, const std::string& who);
     void begin_shutdown(const std::string& who);
     void finish();
+    void leave();
     void keep_last_good(const LoadResult&);
     void restore_events();
     void on_log(const LogReport&);
@@ -214,7 +215,7 @@ std::string Supervisor::runtime_json() {
 Result<std::string> Supervisor::reload(bool dry, const std::string& who) {
     if (fleet_.shutting_down()) return Error{"cannot reload: keepwell is shutting down", 0};
     LoadResult fresh = load_configuration(options_.load);
-    const auto result = apply_reload(fleet_, fresh, dry);
+    auto result = apply_reload(fleet_, fresh, dry);
     if (dry) return result;
     if (!result) {
         fleet_.timeline().add("", "reload",
@@ -263,8 +264,15 @@ void Supervisor::finish() {
     // states.
     (void)unlink((spec().runtime_dir + "/supervisor.state").c_str());
     keeper_.finished(exit_code_);
-    timers_.arm(clock_.now() + 1s,
-                [this] { loop_.stop(); }); // the goodbye is on its way; the keeper ends us sooner
+    leave();
+}
+
+// Answers on the control socket and the goodbye get out first.
+void Supervisor::leave() {
+    timers_.arm(clock_.now() + 50ms, [this] {
+        if (!keeper_.flushed()) return leave();
+        loop_.stop();
+    });
 }
 
 Result<int> Supervisor::run() {

@@ -122,7 +122,7 @@ Status write_durably(const std::string& folder, const std::string& path, std::st
 
 // The files that no other one includes, in order: the bundle keeps reading order, and a file that
 // is included is always read after the one that names it.
-LoadResult load_bundle(Files files, const LoadOptions& options) {
+LoadResult load_bundle(const Files& files, const LoadOptions& options) {
     config::BundleSource source(files);
     std::vector<std::string> roots;
     std::set<std::string> read;
@@ -179,7 +179,7 @@ LoadResult load_last_good(const std::string& state_dir, const LoadOptions& optio
         return failed;
     }
     try {
-        return load_bundle(std::move(files), options);
+        return load_bundle(files, options);
     } catch (const std::exception& e) {
         failed.errors.push_back({{}, "cannot load " + path + ": " + e.what()});
         return failed;

@@ -54,7 +54,7 @@ std::string absolute_path(const std::string& path, const Where& where) {
 std::string resolve_secret_path(const std::string& path, const Where& where) {
     const char* credentials = ::getenv("CREDENTIALS_DIRECTORY");
     if (credentials != nullptr && path.find('/') == std::string::npos) {
-        const std::string candidate = std::string(credentials) + "/" + path;
+        std::string candidate = std::string(credentials) + "/" + path;
         if (::access(candidate.c_str(), F_OK) == 0) return candidate;
     }
     return absolute_path(path, where);
@@ -254,7 +254,7 @@ bool Reader::argv(std::string_view key, Argv& to) {
         return false;
     }
     Argv values;
-    if (!texts(key, values)) return false;
+    if (!texts(key, values) || found == nullptr) return false;
     if (values.empty() || values[0].empty()) {
         error(*found, "the command is empty (name the program first, like [\"/usr/bin/sleep\", "
                       "\"60\"])");

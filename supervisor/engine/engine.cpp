@@ -112,7 +112,7 @@ void Engine::retire(UnitIndex i) {
 }
 
 void Engine::post(UnitIndex i, Event event, EventText text) {
-    queue_.push_back({i, std::move(event), std::move(text)});
+    queue_.push_back({i, event, std::move(text)});
     if (!draining_) drain();
 }
 

@@ -60,7 +60,7 @@ EventStore::~EventStore() {
     if (!pending_.empty()) (void)write_lines(path_, pending_);
 }
 
-void EventStore::append(std::string line) {
+void EventStore::append(const std::string& line) {
     pending_ += line;
     pending_ += '\n';
     if (!work_) flush();

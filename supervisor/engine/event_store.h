@@ -21,7 +21,7 @@ class EventStore {
     EventStore(const EventStore&) = delete;
     EventStore& operator=(const EventStore&) = delete;
 
-    void append(std::string line);
+    void append(const std::string& line);
     // The newest lines of FILE.1 and FILE, oldest first; what is damaged is left out.
     static std::vector<TimelineLine> load(const std::string& path, std::size_t limit);
 

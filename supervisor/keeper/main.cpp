@@ -321,8 +321,9 @@ void say(const char* format, ...) {
     va_start(args, format);
     std::vsnprintf(text, sizeof text - 1, format, args);
     va_end(args);
-    std::strcat(text, "\n");
-    (void)!write(2, text, std::strlen(text));
+    std::size_t length = std::strlen(text);
+    text[length++] = '\n';
+    (void)!write(2, text, length);
 }
 
 void on_supervisor_exit(Keeper& k) {

@@ -39,8 +39,7 @@ std::vector<std::uint64_t> rotated_sequences(const std::string& dir, const std::
         if (const auto sequence = rotated_sequence(entry->d_name, key)) found.push_back(*sequence);
     }
     std::ranges::sort(found);
-    const auto repeated = std::ranges::unique(found);
-    found.erase(repeated.begin(), repeated.end());
+    found.erase(std::unique(found.begin(), found.end()), found.end());
     return found;
 }
 

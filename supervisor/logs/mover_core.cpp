@@ -112,7 +112,7 @@ MoverCore::Entries::iterator MoverCore::entry_of(const std::string& key) {
     return entries_.try_emplace(key, options_.directory, key, finder_).first;
 }
 
-void MoverCore::add(LogSource given, Fd pipe) {
+void MoverCore::add(const LogSource& given, Fd pipe) {
     if (!is_log_key(given.key)) return refuse(given, "this key cannot name a file");
     if (!is_pipe(pipe.get())) return refuse(given, "not a pipe");
     if (::geteuid() == 0 || large_pipes_++ < kLargePipesOfUsers) make_large(pipe.get());

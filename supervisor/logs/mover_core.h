@@ -27,7 +27,7 @@ class MoverCore {
     void wait_and_move(const std::atomic<bool>& stop);
     void wake() const;
 
-    void add(LogSource source, Fd pipe);
+    void add(const LogSource& source, Fd pipe);
     void configure(const std::string& key, const LogSpec& spec);
     void remove(const std::string& key);
     // At most what the pipes hold at this moment, so that a flood cannot keep it here.

@@ -56,10 +56,10 @@ void fire(H* handle, int a = 0, int b = 0) noexcept {
 }
 
 // The deleter closes, so the pointer is formed only after the handle was initialised.
-template <class H, class Init>
-BoxPtr<H> make(std::function<void(int, int)> callback, const char* what, Init init) {
+template <class H, class Callback, class Init>
+BoxPtr<H> make(Callback&& callback, const char* what, Init init) {
     auto box = std::make_unique<Box<H>>();
-    box->callback = std::move(callback);
+    box->callback = std::forward<Callback>(callback);
     box->handle.data = box.get();
     check(init(&box->handle), what);
     box->handle.data = box.get();
@@ -175,7 +175,7 @@ std::shared_ptr<void> run_in_pool(Loop& loop, std::function<void()> work,
             if (!j->token.expired()) guarded(j->done);
         });
     check(rc, "queue work");
-    job.release();
+    (void)job.release(); // the pool owns it until its second half ran
     return token;
 }
 
