@@ -25,6 +25,7 @@ namespace keepwell {
 namespace {
 
 constexpr std::uint64_t kAliveMs = 5000;
+constexpr std::uint64_t kSettleMs = 20;
 constexpr std::uint64_t kHistoryMs = 30'000;
 constexpr std::size_t kEventsBack = 4000;
 
@@ -97,6 +98,10 @@ class Supervisor {
     ControlImpl control_;
     Metrics metrics_;
     std::unique_ptr<ApiServer> api_;
+    // A restart is a burst of changes; the document is made once it is over, so that no spawn waits
+    // for it.
+    bool settling_ = false;
+    uv::Timer settle_;
     uv::Timer alive_, history_;
     std::shared_ptr<void> saving_, reloading_;
 };
@@ -126,6 +131,11 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                 [this](bool dry, const std::string& who) { return reload(dry, who); },
                 [this](const std::string& who) { begin_shutdown(who); }, keeper_}),
       metrics_(loop_, fleet_),
+      settle_(loop_,
+              [this] {
+                  settling_ = false;
+                  if (writer_) writer_->changed();
+              }),
       alive_(loop_, [this] { keeper_.alive(); }),
       history_(loop_, [this] { fleet_.tick(); }) {}
 
@@ -157,8 +167,10 @@ KeeperClient::Hooks Supervisor::keeper_hooks() {
 }
 
 void Supervisor::changed() {
-    if (writer_) writer_->changed();
     if (api_) api_->notify();
+    if (settling_) return;
+    settling_ = true;
+    settle_.start(kSettleMs);
 }
 
 void Supervisor::on_log(const LogReport& r) {
