@@ -45,6 +45,9 @@ enum class Phase : std::uint8_t { Intent, Spawning, Running, Exited, Failed };
 inline constexpr std::uint32_t kTellSpawned = 1, kTellFailed = 2, kTellExited = 4, kTellTree = 8,
                                kTellRefused = 16;
 inline constexpr std::uint32_t kNoLane = ~0U;
+// Ticks after a sign of life that are one sleep: it comes every five, so a healthy supervisor costs
+// no wake-ups.
+inline constexpr std::uint32_t kQuietTicks = 10;
 
 struct Record {
     char key[wire::kKeySize];

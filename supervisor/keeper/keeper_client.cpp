@@ -217,7 +217,7 @@ void KeeperClient::Impl::adopt(const wire::Report& m, UniqueFd output) {
                                  Instant(std::chrono::nanoseconds(m.started_ns)));
         if ((m.header.flags & wire::kExited) != 0) exited(m);
     } else {
-        i.exited = true;
+        exited(m); // of left-overs: said again, or who hears it would take them for gone
     }
     if ((m.header.flags & wire::kTreeGone) != 0) tree_empty(m);
 }
@@ -314,6 +314,7 @@ void KeeperClient::finished(int exit_code) {
     impl_->send(m, wire::Type::Finished);
 }
 
+bool KeeperClient::flushed() const { return impl_->link.flushed(); }
 std::int64_t KeeperClient::keeper_pid() const { return impl_->keeper_pid; }
 void KeeperClient::set_listener(ProcessListener* listener) { impl_->listener = listener; }
 

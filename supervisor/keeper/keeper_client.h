@@ -47,6 +47,7 @@ class KeeperClient final : public ProcessHost, public TaskHost {
     void start();                    // once, after set_listener
     void alive();                    // "my loop turns"; the first one arms the keeper's watchdog
     void finished(int exit_code);    // every unit is stopped: the keeper shall exit with this code
+    bool flushed() const;            // the socket has taken everything that was said
     std::int64_t keeper_pid() const; // 0 until on_connected
 
     void set_listener(ProcessListener*) override;

@@ -52,6 +52,7 @@ class Link {
     Link& operator=(const Link&) = delete;
     void start();
     void send(std::string message, UniqueFd fd = UniqueFd());
+    bool flushed() const { return queue_.empty(); }
 
   private:
     struct Outgoing {

@@ -149,6 +149,19 @@ bool send_records(Keeper& k) {
     return true;
 }
 
+bool send_all(Keeper& k) {
+    Supervisor& s = k.supervisor;
+    const auto send_flag = [&](bool& flag, auto send) {
+        if (flag && send()) flag = false;
+        return !flag;
+    };
+    return send_flag(s.tell_welcome, [&] { return send_welcome(k); }) &&
+           send_flag(s.list_asked, [&] { return send_page(k); }) &&
+           send_flag(s.tell_stop, [&] { return send_plain(k, wire::Type::Stop); }) &&
+           send_flag(s.tell_reload, [&] { return send_plain(k, wire::Type::Reload); }) &&
+           send_records(k);
+}
+
 void refuse(Keeper& k, const wire::Header& h, wire::Stage stage, int error) {
     wire::Report m;
     m.header = h;
@@ -234,10 +247,9 @@ void greet(Keeper& k) {
 
 void take_alive(Keeper& k) {
     Supervisor& s = k.supervisor;
-    s.silent_ticks = 0;
-    if (s.watchdog) return;
     s.watchdog = true;
-    s.next_tick_ns = now_ns() + k.tick_ns;
+    s.silent_ticks = kQuietTicks - 1;
+    s.next_tick_ns = now_ns() + kQuietTicks * k.tick_ns;
 }
 
 template <class T>
@@ -349,16 +361,9 @@ void on_link(Keeper& k, std::uint32_t events) {
 
 void flush(Keeper& k) {
     Supervisor& s = k.supervisor;
-    if (!s.link || !s.greeted || s.send_blocked) return;
-    const auto send_flag = [&](bool& flag, auto send) {
-        if (flag && send()) flag = false;
-        return !flag;
-    };
-    const bool all = send_flag(s.tell_welcome, [&] { return send_welcome(k); }) &&
-                     send_flag(s.list_asked, [&] { return send_page(k); }) &&
-                     send_flag(s.tell_stop, [&] { return send_plain(k, wire::Type::Stop); }) &&
-                     send_flag(s.tell_reload, [&] { return send_plain(k, wire::Type::Reload); }) &&
-                     send_records(k);
+    if (!s.link || !s.greeted) return;
+    // Blocked before this call too: a refusal is sent at once and may have met a full socket.
+    const bool all = !s.send_blocked && send_all(k);
     const bool wait_writable = !all && s.retry_send_ns == 0;
     if (wait_writable != s.waits_writable) {
         s.waits_writable = wait_writable;

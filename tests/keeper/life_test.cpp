@@ -65,6 +65,21 @@ TEST_P(Life, AnExitIsRepeatedToEachSupervisorUntilItIsAcknowledged) {
     EXPECT_EQ(find(Seen::Exited, "a"), nullptr);
 }
 
+TEST_P(Life, LeftOversOfAnAcknowledgedExitAreKnownToTheNextSupervisor) {
+    begin();
+    ASSERT_NE(spawn(shell("a", "sleep 60 & exit 3"), 7), 0);
+    ASSERT_TRUE(wait_for(Seen::Exited, "a", 7));
+    ASSERT_NE(spawn(unit("b", {"/bin/true"})), 0); // the ack came before this
+    kill_supervisor();
+    connect();
+    ASSERT_NE(find(Seen::Exited, "a", 7), nullptr);
+    EXPECT_EQ(find(Seen::Exited, "a", 7)->status.code, 3);
+    EXPECT_EQ(find(Seen::Adopted, "a"), nullptr);
+    EXPECT_EQ(find(Seen::TreeEmpty, "a"), nullptr);
+    client->signal("a", 7, SIGKILL, SignalScope::Tree);
+    ASSERT_TRUE(wait_for(Seen::TreeEmpty, "a", 7));
+}
+
 TEST_P(Life, AKilledSupervisorTouchesNoDaemonAndLosesNoExit) {
     begin();
     const auto pid = spawn(shell("a", "trap 'exit 9' TERM; echo up; while :; do sleep 0.05; done"));
