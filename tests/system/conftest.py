@@ -252,7 +252,9 @@ class Fleet:
 
     def live(self, name=None):
         """The status document of this moment, from the socket; of one unit with a name."""
-        document = json.loads(self.cli("status", "--json").stdout)
+        done = self.cli("status", "--json")
+        assert done.stdout, f"no document: {done}\n{self.context()}"
+        document = json.loads(done.stdout)
         return document["services"][name] if name else document
 
     def wait_for(self, predicate, what="the condition", timeout=10.0):

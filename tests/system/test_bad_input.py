@@ -9,6 +9,12 @@ import pytest
 POSITION = re.compile(r"^\S*?:\d+:\d+: cannot .+", re.M)
 
 
+def as_nobody():
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+
+
 def validate(fleet, text=None, path=None):
     if text is not None:
         fleet.config.write_text(text)
@@ -79,6 +85,36 @@ def test_no_file_an_unreadable_file_and_a_folder_are_named(fleet):
     assert done.returncode == 1 and "none.toml" in done.stdout + done.stderr
     done = validate(fleet, path=fleet.dir)
     assert done.returncode == 1 and str(fleet.dir) in done.stdout + done.stderr
+
+
+def test_an_empty_file_is_valid_and_says_that_it_has_no_unit(fleet):
+    done = validate(fleet, "")
+    assert done.returncode == 0
+    assert "cannot find any unit" in done.stdout + done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_a_file_that_may_not_be_read_is_named(fleet):
+    fleet.write(fleet.unit("web"))
+    for folder in (fleet.dir, *fleet.dir.parents[:3]):
+        os.chmod(folder, 0o755)
+    fleet.config.chmod(0o600)
+    done = fleet.cli("validate", "-c", fleet.config, preexec_fn=as_nobody)
+    assert done.returncode == 1
+    assert str(fleet.config) in done.stderr + done.stdout and "Permission denied" in done.stderr + done.stdout
+
+
+def test_a_socket_that_another_program_serves_is_left_alone_and_named(fleet):
+    fleet.run_dir.mkdir(mode=0o700)
+    path = str(fleet.run_dir / "control.sock")
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(path)
+        other.listen()
+        fleet.write(fleet.unit("web"))
+        fleet.start(wait=False)
+        fleet.wait_for(lambda: path in fleet.output.read_text(), "a word about the socket")
+        assert os.path.exists(path)
+    assert "cannot" in fleet.output.read_text()
 
 
 def test_run_without_any_configuration_explains_how_to_get_one(fleet):
@@ -182,6 +218,6 @@ def test_an_environment_too_large_is_refused_at_load(fleet, count, size):
 def test_a_runtime_folder_without_permission_is_named(fleet):
     fleet.write(fleet.unit("web"))
     os.chmod(fleet.dir, 0o755)
-    done = fleet.cli("run", "-c", fleet.config, preexec_fn=lambda: (os.setgid(65534), os.setuid(65534)))
+    done = fleet.cli("run", "-c", fleet.config, preexec_fn=as_nobody)
     assert done.returncode == 1
     assert "cannot" in done.stderr + done.stdout

@@ -5,7 +5,7 @@ import re
 import signal
 import time
 
-from conftest import FAST, alive
+from conftest import FAST, alive, never
 
 UNITS = 20
 
@@ -121,6 +121,26 @@ def test_sigterm_to_the_keeper_stops_every_daemon(fleet):
     assert fleet.keeper.wait(20) == 0
     assert not any(alive(p) for p in pids)
     assert all(fleet.notes(f"u{i}")[-1].what == "exit" for i in range(5)), "killed where TERM would have done"
+
+
+def test_left_overs_that_may_not_be_killed_are_known_to_the_next_supervisor_and_keeper(fleet):
+    fleet.write(fleet.unit("web", "--hold-pipe", "--ignore-term", keys=FAST + 'stop = { timeout = "200ms", kill = "never" }') + fleet.unit("other"))
+    fleet.start()
+    fleet.wait_healthy()
+    main = fleet.starts("web")[0].pid
+    orphan = fleet.wait_for(lambda: [n.pid for n in fleet.notes("web") if n.what == "child"], "the grandchild")[0]
+    os.kill(main, signal.SIGKILL)
+    fleet.wait_state("web", "stopping")
+    for kill in (fleet.kill_supervisor, fleet.kill_keeper):
+        kill()
+        if kill == fleet.kill_keeper:
+            fleet.start()
+        fleet.wait_healthy("other")
+        never(lambda: len(fleet.starts("web")) > 1, "started beside a process of the old instance", 1)
+        assert fleet.live("web")["state"] == "stopping"
+    os.kill(orphan, signal.SIGKILL)
+    fleet.wait_starts("web", 2)
+    fleet.wait_healthy("web")
 
 
 def test_a_unit_stopped_by_hand_stays_stopped_over_both_kinds_of_kill(fleet):
