@@ -44,6 +44,7 @@ struct Reader { // reads as fast as a page that polls at 1 kHz, on a thread of i
 
 TEST(StatusReader, SeesOnlyWholeValidDocumentsDuringAThousandChanges) {
     constexpr std::uint64_t kChanges = 1000;
+    constexpr int kReads = 100; // a sanitized reader is slow
     const TempFolder folder;
     const std::string path = folder / "status.json";
     uv::Loop loop;
@@ -73,11 +74,10 @@ TEST(StatusReader, SeesOnlyWholeValidDocumentsDuringAThousandChanges) {
             writer.changed();
         });
         change.start(1, 1);
-        while (sequence < kChanges) loop.run_once();
+        while (sequence < kChanges || reader.reads < kReads) loop.run_once();
         change.stop();
         ASSERT_TRUE(writer.finish());
         reader.stop();
-        EXPECT_GT(reader.reads, 100);
         EXPECT_EQ(reader.broken, 0);
         EXPECT_EQ(schema_errors(reader.samples), "");
     }
