@@ -162,6 +162,9 @@ enum class Source : std::uint8_t {
 };
 void watch(Keeper&, int fd, std::uint32_t events, Source, std::uint32_t index, std::uint32_t serial,
            bool modify = false);
+// Closes it and takes it out of the set. Closing alone would not: a child that has not reached its
+// exec may hold a copy, and would keep its events coming.
+void unwatch(Keeper&, Fd&);
 std::int64_t now_ns();
 [[gnu::format(printf, 1, 2)]] void say(const char* format, ...); // one line on stderr
 

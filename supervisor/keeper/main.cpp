@@ -309,6 +309,12 @@ void watch(Keeper& k, int fd, std::uint32_t events, Source source, std::uint32_t
         say("internal error: cannot watch a descriptor: %s", std::strerror(errno));
 }
 
+void unwatch(Keeper& k, Fd& fd) {
+    if (!fd) return;
+    epoll_ctl(k.epoll.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
+    fd.reset();
+}
+
 std::int64_t now_ns() {
     timespec ts{};
     clock_gettime(CLOCK_MONOTONIC, &ts);
@@ -337,7 +343,7 @@ void on_supervisor_exit(Keeper& k) {
     drop_link(k);
     const pid_t pid = s.pid;
     s.pid = 0;
-    s.pidfd.reset();
+    unwatch(k, s.pidfd);
     s.kill_at_ns = 0;
     if (s.finished) {
         k.exit_code = s.exit_code;

@@ -397,7 +397,7 @@ void on_stage(Keeper& k, Record& r) {
         r.error = note.error;
     }
     if (n < 0) return; // nothing yet
-    r.stage_pipe.reset();
+    unwatch(k, r.stage_pipe);
     release_lane(k, r);
     if (r.stage != wire::Stage::None || r.phase != Phase::Spawning) return;
     r.phase = Phase::Running;

@@ -87,7 +87,7 @@ bool read_status(Keeper& k, Record& r, std::uint32_t events) {
 void ended(Keeper& k, Record& r) {
     r.exited_ns = now_ns();
     r.deadline_ns = 0;
-    r.pidfd.reset();
+    unwatch(k, r.pidfd);
     r.oom = r.exit_known && (r.wait_status & 0x7f) == SIGKILL && leaf_oom(k, r);
     if (r.phase == Phase::Spawning && r.stage != wire::Stage::None) {
         r.phase = Phase::Failed;
@@ -165,6 +165,8 @@ Record* add_record(Keeper& k, const char* key, bool task, std::uint64_t generati
 
 void free_record(Keeper& k, Record& r) {
     if (r.tell != 0) --k.told;
+    unwatch(k, r.pidfd);
+    unwatch(k, r.stage_pipe);
     release_lane(k, r);
     unwatch_leaf(k, r);
     if (r.leaf) remove_leaf(k, r);
@@ -196,7 +198,7 @@ void on_record_exit(Keeper& k, Record& r, std::uint32_t events) {
     }
     if (!read_status(k, r, events)) return;
     release_lane(k, r);
-    r.stage_pipe.reset();
+    unwatch(k, r.stage_pipe);
     ended(k, r);
 }
 

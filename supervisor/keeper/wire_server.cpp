@@ -375,7 +375,7 @@ void flush(Keeper& k) {
 // What was not sent is forgotten: the next supervisor lists the records.
 void drop_link(Keeper& k) {
     Supervisor& s = k.supervisor;
-    s.link.reset();
+    unwatch(k, s.link);
     s.greeted = s.send_blocked = s.waits_writable = s.list_asked = false;
     s.tell_welcome = s.tell_reload = s.watchdog = false;
     s.retry_send_ns = 0;
