@@ -143,6 +143,32 @@ def test_left_overs_that_may_not_be_killed_are_known_to_the_next_supervisor_and_
     fleet.wait_healthy("web")
 
 
+def test_left_overs_are_met_again_when_state_and_configuration_forgot_them(fleet):
+    spared = FAST + 'stop = { timeout = "200ms", kill = "never" }'
+    fleet.write(fleet.unit("kept", "--hold-pipe", "--ignore-term", keys=spared) + fleet.unit("removed", "--hold-pipe", "--ignore-term", keys=spared) +
+                fleet.unit("other"))
+    fleet.start()
+    fleet.wait_healthy()
+    orphans = {}
+    for name in ("kept", "removed"):
+        orphans[name] = fleet.wait_for(lambda: [n.pid for n in fleet.notes(name) if n.what == "child"], "the grandchild")[0]
+        os.kill(fleet.starts(name)[0].pid, signal.SIGKILL)
+        fleet.wait_state(name, "stopping")
+    supervisor = fleet.supervisor()
+    os.kill(supervisor, signal.SIGSTOP)
+    (fleet.run_dir / "supervisor.state").unlink()
+    fleet.write(fleet.unit("kept", "--hold-pipe", "--ignore-term", keys=spared) + fleet.unit("other"))
+    os.kill(supervisor, signal.SIGKILL)
+    fleet.wait_for(lambda: fleet.supervisor() not in (None, supervisor), "a new supervisor", 20)
+    fleet.wait_for(fleet.answers, "an answer", 20)
+    fleet.wait_for(lambda: not alive(orphans["removed"]), "the end of what no unit is responsible for", 30)
+    fleet.wait_state("kept", "stopping")
+    assert alive(orphans["kept"]) and len(fleet.starts("kept")) == 1
+    os.kill(orphans["kept"], signal.SIGKILL)
+    fleet.wait_starts("kept", 2)
+    fleet.wait_healthy("kept", "other")
+
+
 def test_a_unit_stopped_by_hand_stays_stopped_over_both_kinds_of_kill(fleet):
     fleet.write(fleet.unit("web") + fleet.unit("other"))
     fleet.start()
