@@ -146,8 +146,8 @@ TaskId Dispatcher::run_for(UnitIndex i, const Argv& command, Duration timeout,
 
 void Dispatcher::terminate(UnitIndex i, Generation generation) {
     const UnitSpec& spec = p_.engine.spec(i);
-    const bool by_command = !spec.process.stop_command.empty() && p_.engine.record(i).main_alive;
-    if (!by_command) return signal_stop(i, generation);
+    if (!p_.engine.record(i).main_alive) return signal_leftovers(i, generation);
+    if (spec.process.stop_command.empty()) return signal_stop(i, generation);
     run_for(i, spec.process.stop_command, spec.policy.stop.timeout, "stop_command",
             [this, i, generation, key = spec.key](const TaskResult& r) {
                 if (p_.engine.find(key) != i) return;
@@ -162,6 +162,17 @@ void Dispatcher::terminate(UnitIndex i, Generation generation) {
                 }
                 p_.engine.post(i, event::StopFinished{generation, ok});
             });
+}
+
+// After an exit the keeper's "tree empty" is mostly right behind: only what outlives the main
+// process by a turn of the loop is told to go, so a plain crash costs no signal.
+void Dispatcher::signal_leftovers(UnitIndex i, Generation generation) {
+    p_.later([this, i, generation, key = p_.engine.key_of(i)] {
+        if (p_.engine.find(key) != i) return;
+        const UnitRecord& r = p_.engine.record(i);
+        if (r.generation == generation && r.tree_alive && r.state == State::Stopping)
+            signal_stop(i, generation);
+    });
 }
 
 void Dispatcher::signal_stop(UnitIndex i, Generation generation) {

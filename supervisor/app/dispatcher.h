@@ -26,6 +26,7 @@ class Dispatcher {
         std::function<void(const std::string& key, const std::string& kind,
                            const std::string& text)>
             tell;
+        std::function<void(std::function<void()>)> later; // on the loop's next turn
         std::function<void(UnitIndex)>
             before_spawn; // a log:REGEX watch takes its place in the file here
     };
@@ -52,6 +53,7 @@ class Dispatcher {
     void drop(UnitIndex);
     void terminate(UnitIndex, Generation);
     void signal_stop(UnitIndex, Generation);
+    void signal_leftovers(UnitIndex, Generation);
     void ladder(UnitIndex, const effect::RunLadder&);
 
     Ports p_;

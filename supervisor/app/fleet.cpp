@@ -45,6 +45,7 @@ Fleet::Fleet(Ports ports, StateFile& state, WantedStore& wanted, EventStore& eve
       dispatcher_({engine_, p_.processes, p_.tasks, checks_,
                    [this](const std::string& key, const std::string& kind,
                           const std::string& text) { timeline_.add(key, kind, text); },
+                   [this](std::function<void()> f) { p_.timers.arm(p_.clock.now(), std::move(f)); },
                    [this](UnitIndex i) { watch_ready_log(i); }},
                   spec.max_parallel_starts),
       actions_({engine_, p_.clock,

@@ -238,6 +238,7 @@ Result<std::string> Supervisor::reload(bool dry, const std::string& who) {
     const SupervisorSpec frozen = spec();
     loaded_ = std::move(fresh);
     loaded_.config.supervisor = fleet_.configuration().supervisor;
+    loaded_.config.units = {};
     note_.clear();
     if (writer_) writer_->set_interval(spec().status_interval);
     spdlog::set_level(spdlog::level::from_str(spec().log_level));
@@ -298,6 +299,7 @@ Result<int> Supervisor::run() {
     fleet_.timeline().add("", "keepwell",
                           fmt::format("supervisor {} began, pid {}", KEEPWELL_VERSION, getpid()));
     fleet_.load(loaded_.config);
+    loaded_.config.units = {}; // the fleet has them
     auto api =
         ApiServer::open(loop_, clock_, control_, {spec().runtime_dir + "/control.sock", "keepwell"},
                         [](const std::string& text) { spdlog::warn("{}", text); });

@@ -122,10 +122,15 @@ things_to_try() {
     cat <<TEXT
 
 Three things to try in another terminal. First:
-    export KEEPWELL_SOCKET=$KEEPWELL_SOCKET PATH=$(dirname "$keepwell"):\$PATH
-  1 kill a daemon                       kill -9 \$(cat $dir/nginx.pid)                     then  keepwell why nginx
-  2 make its health page answer 500     curl -X POST http://127.0.0.1:$DEMO_WEB_PORT/sick         then  keepwell why app
-  3 freeze one with SIGSTOP             kill -STOP \$(cat $dir/redis.pid)                  then  keepwell why redis
+    export DEMO=$dir KEEPWELL_SOCKET=$KEEPWELL_SOCKET
+    PATH=$(dirname "$keepwell"):\$PATH
+Then, each followed by a look at why:
+  1 kill a daemon                    kill -9 \$(cat \$DEMO/nginx.pid)
+                                     keepwell why nginx
+  2 make its health page answer 500  curl -X POST http://127.0.0.1:$DEMO_WEB_PORT/sick
+                                     keepwell why app
+  3 freeze one with SIGSTOP          kill -STOP \$(cat \$DEMO/redis.pid)
+                                     keepwell why redis
 Ctrl-C ends the demo and everything it started.
 TEXT
 }
