@@ -42,7 +42,7 @@ std::uint32_t hash_of(const char* key) {
 
 bool grow(Keeper& k) {
     const std::uint32_t count = k.record_count == 0 ? 64 : k.record_count * 2;
-    auto** grown = static_cast<Record**>(std::realloc(k.records, count * sizeof(k.records[0])));
+    auto** grown = static_cast<Record**>(std::realloc(k.records, count * sizeof(void*)));
     if (grown == nullptr) return false;
     for (std::uint32_t i = k.record_count; i < count; ++i) grown[i] = nullptr;
     k.records = grown;
