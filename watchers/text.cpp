@@ -4,7 +4,6 @@
 #include "watchers/check_scheduler.h"
 
 #include <array>
-#include <cstdio>
 
 namespace keepwell {
 
@@ -118,10 +117,9 @@ std::string short_duration(Duration d) {
     using namespace std::chrono;
     const auto ms = duration_cast<milliseconds>(d).count();
     if (ms < 1000) return std::to_string(ms) + "ms";
-    std::array<char, 32> text{};
-    std::snprintf(text.data(), text.size(), "%.1f", static_cast<double>(ms / 100) / 10.0);
-    std::string out = text.data();
-    if (out.ends_with(".0")) out.resize(out.size() - 2);
+    const auto tenths = ms / 100;
+    std::string out = std::to_string(tenths / 10);
+    if (tenths % 10 != 0) out += '.' + std::to_string(tenths % 10);
     return out + "s";
 }
 
