@@ -1,11 +1,11 @@
 #include "supervisor/cli/select.h"
 
 #include "supervisor/cli/text.h"
+#include "supervisor/config/suggest.h"
 
 #include <algorithm>
 #include <fnmatch.h>
 #include <functional>
-#include <numeric>
 
 namespace keepwell::cli {
 
@@ -41,25 +41,6 @@ std::vector<std::string> matching(const std::vector<NamedUnit>& known, const std
     return keys;
 }
 
-std::size_t distance(std::string_view a, std::string_view b) { // edits, a swap counts as one
-    std::vector<std::size_t> before;
-    std::vector<std::size_t> last(b.size() + 1);
-    std::iota(last.begin(), last.end(), 0U);
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::vector<std::size_t> row(b.size() + 1);
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t change = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
-            row[j] = std::min({last[j] + 1, row[j - 1] + 1, change});
-            const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
-        }
-        before = std::move(last);
-        last = std::move(row);
-    }
-    return last[b.size()];
-}
-
 } // namespace
 
 Result<std::vector<std::string>> select_units(const std::vector<NamedUnit>& known,
@@ -82,7 +63,7 @@ std::string did_you_mean(std::string_view typed, const std::vector<std::string>&
     std::string best;
     std::size_t least = std::max<std::size_t>(1, typed.size() / 3) + 1;
     for (const auto& candidate : known) {
-        const std::size_t d = distance(typed.substr(0, 64), candidate);
+        const std::size_t d = config::edit_distance(typed.substr(0, 64), candidate);
         if (d < least && d < candidate.size()) {
             least = d;
             best = candidate;

@@ -1,9 +1,10 @@
 #include "supervisor/engine/names.h"
 
+#include "supervisor/config/suggest.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <fnmatch.h>
-#include <numeric>
 #include <set>
 
 namespace keepwell {
@@ -39,21 +40,6 @@ std::vector<const UnitSpec*> matches(const std::vector<const UnitSpec*>& units,
     return pick([&](const UnitSpec& u) { return fnmatch(name.c_str(), u.key.c_str(), 0) == 0; });
 }
 
-std::size_t distance(const std::string& a, const std::string& b) {
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), 0U);
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        std::size_t diagonal = row[0]++;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t above = row[j];
-            row[j] =
-                std::min({row[j] + 1, row[j - 1] + 1, diagonal + (a[i - 1] == b[j - 1] ? 0U : 1U)});
-            diagonal = above;
-        }
-    }
-    return row[b.size()];
-}
-
 } // namespace
 
 Result<std::vector<std::string>> resolve_names(const std::vector<const UnitSpec*>& units,
@@ -62,14 +48,10 @@ Result<std::vector<std::string>> resolve_names(const std::vector<const UnitSpec*
     for (const auto& name : names) {
         const auto found = matches(units, name);
         if (found.empty() && !(name == "all")) {
-            const auto nearest = std::min_element(
-                units.begin(), units.end(), [&](const UnitSpec* a, const UnitSpec* b) {
-                    return distance(a->key, name) < distance(b->key, name);
-                });
-            std::string text = "cannot find a unit named \"" + name + "\"";
-            if (nearest != units.end() &&
-                distance((*nearest)->key, name) <= std::max<std::size_t>(2, name.size() / 3))
-                text += " (did you mean " + (*nearest)->key + "?)";
+            std::vector<std::string> known;
+            for (const UnitSpec* u : units) known.push_back(u->key);
+            const std::string text =
+                "cannot find a unit named \"" + name + "\"" + config::did_you_mean(name, known);
             return Error{text, ENOENT};
         }
         for (const UnitSpec* u : found) wanted.insert(u->key);

@@ -34,17 +34,17 @@ void write_line(JsonWriter& w, const TimelineLine& l) {
     w.member("text", l.text).member("detail", l.detail).end_object();
 }
 
+// One event, its object still open.
+void begin_event(JsonWriter& w, const TimelineLine& l) {
+    w.begin_object().member("sequence", l.sequence).member("time", l.time);
+    w.member("service", l.service).member("kind", l.kind).member("subject", l.subject);
+    w.member("text", l.text).member("detail", l.detail);
+}
+
 std::string to_json(const TimelineLine& l) {
     std::string out;
     JsonWriter w(out);
-    w.begin_object()
-        .member("sequence", l.sequence)
-        .member("time", l.time)
-        .member("service", l.service);
-    w.member("kind", l.kind)
-        .member("subject", l.subject)
-        .member("text", l.text)
-        .member("detail", l.detail);
+    begin_event(w, l);
     w.member("ms", l.time.ms)
         .member("story", l.story)
         .member("outcome", l.outcome)
@@ -199,14 +199,7 @@ std::string Timeline::events_json(std::uint64_t since, std::size_t limit) const 
     std::uint64_t last = end > first ? 0 : sequence_;
     for (std::size_t i = first; i < end; ++i) {
         const auto& l = lines_[i];
-        w.begin_object()
-            .member("sequence", l.sequence)
-            .member("time", l.time)
-            .member("service", l.service);
-        w.member("kind", l.kind)
-            .member("subject", l.subject)
-            .member("text", l.text)
-            .member("detail", l.detail);
+        begin_event(w, l);
         w.end_object();
         last = l.sequence;
     }
