@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 namespace keepwell::keeper {
 
@@ -38,6 +39,17 @@ struct Census { // all processes, each with the record it belongs to
 
 bool by_ancestry(const Record& r) { return !r.leaf && r.phase != Phase::Failed && !r.tree_gone; }
 
+// A mark names a unit, and another fleet may have a unit of that name: its daemons are below its
+// own keeper, which is their subreaper.
+bool kept_by_another(const proc::Stat& stat) {
+    proc::Stat parent;
+    for (pid_t pid = stat.ppid; pid > 1 && pid != getpid(); pid = parent.ppid) {
+        if (!proc::read_stat(pid, parent)) return false;
+        if (std::strcmp(parent.name, "keepwell-keeper") == 0) return true;
+    }
+    return false;
+}
+
 // A process of a record without a cgroup: its main process, its session, or the mark. Mark and
 // session are no proof across users: whoever can set them could have the tree of another killed.
 Record* owner_of(Keeper& k, const proc::Stat& stat) {
@@ -49,7 +61,7 @@ Record* owner_of(Keeper& k, const proc::Stat& stat) {
         if (r != nullptr && by_ancestry(*r) && r->pidfd && r->pid == stat.pid) return r;
     }
     const bool known = ::stat(path, &directory) == 0;
-    const bool has_mark = known && proc::read_mark(stat.pid, mark);
+    const bool has_mark = known && proc::read_mark(stat.pid, mark) && !kept_by_another(stat);
     for (std::uint32_t i = 0; known && i < k.record_count; ++i) {
         Record* r = k.records[i];
         if (r == nullptr || !by_ancestry(*r)) continue;

@@ -1,6 +1,9 @@
 #include "tests/keeper/fixture.h"
 
 #include <csignal>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace keepwell::test {
 
@@ -29,6 +32,36 @@ TEST_P(Tree, ADoubleForkingTreeThatIgnoresTermEndsByATreeKill) {
     ASSERT_TRUE(wait_for(Seen::TreeEmpty, "a"));
     EXPECT_EQ(children(), 0U);
     EXPECT_NE(spawn(unit("a", {"/bin/true"}), 2), 0);
+}
+
+// A fleet of somebody else: a keeper by name with a daemon that bears the mark of a unit "a".
+struct OtherFleet {
+    explicit OtherFleet(const std::string& folder) {
+        const std::string name = folder + "/keepwell-keeper", note = folder + "/other.pid";
+        ::symlink("/bin/sh", name.c_str());
+        const std::string script = "KEEPWELL_UNIT=a sleep 60 & echo $! >" + note + "; wait";
+        keeper = ::fork();
+        if (keeper == 0) {
+            ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+            ::execl(name.c_str(), name.c_str(), "-c", script.c_str(), nullptr);
+            ::_exit(127);
+        }
+        while (read_text(note).empty()) ::usleep(1000);
+        daemon = std::stoi(read_text(note));
+    }
+    ~OtherFleet() {
+        ::kill(daemon, SIGKILL);
+        ::waitpid(keeper, nullptr, 0);
+    }
+    pid_t keeper = 0, daemon = 0;
+};
+
+TEST_P(Tree, AnotherFleetsUnitOfTheSameNameIsLeftAlone) {
+    ASSERT_NE(spawn(unit("a", {"/bin/sleep", "60"})), 0);
+    const OtherFleet other(path(""));
+    client->signal("a", 1, SIGKILL, SignalScope::Tree);
+    ASSERT_TRUE(wait_for(Seen::TreeEmpty, "a"));
+    EXPECT_TRUE(alive(other.daemon));
 }
 
 TEST_P(Tree, TermReachesTheWholeTreeAndWakesAStoppedProcess) {
