@@ -49,6 +49,7 @@ Result<std::vector<std::string>> resolve_names(const std::vector<const UnitSpec*
         const auto found = matches(units, name);
         if (found.empty() && !(name == "all")) {
             std::vector<std::string> known;
+            known.reserve(units.size());
             for (const UnitSpec* u : units) known.push_back(u->key);
             const std::string text =
                 "cannot find a unit named \"" + name + "\"" + config::did_you_mean(name, known);
