@@ -139,6 +139,14 @@ void read_log(Reader& unit, LogSpec& to) {
     log.one_of<bool>("stderr", {{"merged", false}, {"separate", true}}, to.separate_stderr);
     log.one_of<LogOnError>("on_error", {{"drop", LogOnError::Drop}, {"block", LogOnError::Block}},
                            to.on_error);
+    const auto later = [&](bool asked, const char* key, const char* instead) {
+        const Node* node = found->find(key);
+        if (asked && node != nullptr)
+            log.warning(*node, std::string("not available yet; ") + instead);
+    };
+    later(to.compress, "compress", "rotated files stay as they are");
+    later(to.mode == LogMode::File, "mode", "taken as \"pipe\"");
+    later(to.separate_stderr, "stderr", "taken as \"merged\"");
     log.finish();
 }
 

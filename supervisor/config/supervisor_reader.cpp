@@ -14,6 +14,10 @@ void read_listen(Reader& reader, std::vector<std::string>& to) {
             reader.error(item, good.error().message);
         }
     }
+    if (!to.empty()) {
+        reader.warning(*reader.node().find("listen"),
+                       "not available yet; the control API is on the unix socket only");
+    }
 }
 
 void read_folder(Reader& reader, std::string_view key, std::string& to) {

@@ -325,6 +325,19 @@ TEST_F(ConfigErrors, NoUnitAtAllIsAWarning) {
                 ElementsAre("site.toml: cannot find any unit (add [unit.NAME] with a command)"));
 }
 
+TEST_F(ConfigErrors, SettingsThatDoNothingYetSayWhatHappensInstead) {
+    EXPECT_THAT(
+        warnings_of("[supervisor]\nlisten = ['127.0.0.1:5001']\n[unit.web]\n" + kSleep +
+                    "log = { mode = 'file', stderr = 'separate', compress = true }\n"),
+        ElementsAre(HasSubstr("supervisor.listen: not available yet; the control API is on"),
+                    HasSubstr("log.mode: not available yet; taken as \"pipe\""),
+                    HasSubstr("log.stderr: not available yet; taken as \"merged\""),
+                    HasSubstr("log.compress: not available yet; rotated files stay as they are")));
+    EXPECT_THAT(warnings_of("[supervisor]\nlisten = []\n[unit.web]\n" + kSleep +
+                            "log = { mode = 'pipe', stderr = 'merged', compress = false }\n"),
+                IsEmpty());
+}
+
 TEST_F(ConfigErrors, ABrokenRegularExpressionIsFoundAtLoad) {
     EXPECT_THAT(
         errors_of("[unit.web]\n" + kSleep + "ready = 'log:(['\n"),
