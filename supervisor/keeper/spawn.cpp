@@ -189,7 +189,7 @@ bool make_ends(Ends& e, const wire::Body& body, bool large) {
     e.stage_read.reset(stage[0]);
     e.stage_write.reset(stage[1]);
     if (fcntl(stage[0], F_SETFL, O_NONBLOCK) != 0) return false;
-    if (body.no_output != 0) return true;
+    if (body.output == wire::OutputMode::None) return true;
     if (pipe2(out, O_CLOEXEC | O_NONBLOCK) != 0) return false;
     e.output_read.reset(out[0]);
     const Fd write_end(out[1]);

@@ -72,7 +72,7 @@ SpawnBody spawn_body(const ProcessSpec& spec, const std::string& unit, const std
     b.umask = spec.umask;
     b.nice = spec.nice;
     b.oom_score_adj = spec.oom_score_adj;
-    b.no_output = no_output ? 1 : 0;
+    b.output = no_output ? wire::OutputMode::None : wire::OutputMode::Pipe;
     if (spec.user) {
         b.has_user = 1;
         b.uid = spec.user->uid;

@@ -56,6 +56,9 @@ inline constexpr std::uint32_t kTreeGone = 1U << 6;
 inline constexpr std::uint32_t kTimedOut = 1U << 7;
 inline constexpr std::uint32_t kOom = 1U << 8;
 inline constexpr std::uint32_t kFailed = 1U << 9;
+inline constexpr std::uint32_t kErrors = 1U << 10; // a pipe of its own for stderr rides along
+inline constexpr std::uint32_t kNotify = 1U << 11; // the unit's notify socket rides along
+// The descriptors of one report come in this order: output, errors, notify.
 // Header::flags of Ack
 inline constexpr std::uint32_t kAckExit = 1U << 0;
 inline constexpr std::uint32_t kAckTree = 1U << 1;
@@ -131,7 +134,8 @@ struct PageMessage { // then `count` reports, and the descriptors of those with 
 };
 
 // The body of Spawn and Task. After it: groups (u32 each), then NUL-terminated strings: mark,
-// directory, argv…, environment….
+// directory, with OutputMode::File the path of stdout and of stderr, argv…, environment….
+enum class OutputMode : std::uint32_t { Pipe, None, File };
 enum Limit : std::uint32_t { Nofile, Core, Nproc, Stack, As, Fsize, Memlock, LimitCount };
 struct Body {
     std::uint32_t argc = 0, envc = 0, groups = 0;
@@ -139,12 +143,17 @@ struct Body {
     std::uint32_t umask = 022;
     std::int32_t nice = 0;
     std::int32_t oom_score_adj = 0;
-    std::uint32_t no_output = 0; // stdout and stderr to /dev/null
+    OutputMode output{};
+    std::uint32_t separate_errors = 0; // stderr has a pipe (or file) of its own
+    std::uint32_t notify = 0;          // a socket for sd_notify messages
     std::uint32_t limit_mask = 0;
+    std::uint32_t pids_max = 0;    // of the whole tree; 0 = no limit
+    std::uint32_t cpu_percent = 0; // of one core; 0 = no limit
     std::uint32_t reserved = 0;
+    std::uint64_t memory_max = 0; // bytes of the whole tree; 0 = no limit
     std::uint64_t limits[LimitCount] = {};
 };
 
-static_assert(sizeof(Header) == 104 && sizeof(Report) == 176 && sizeof(Body) == 104);
+static_assert(sizeof(Header) == 104 && sizeof(Report) == 176 && sizeof(Body) == 128);
 
 } // namespace keepwell::wire
