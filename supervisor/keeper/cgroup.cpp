@@ -58,6 +58,15 @@ bool own_group(char* out, std::size_t size, const char* process) {
     return false;
 }
 
+template <std::size_t N>
+bool leaf_file(const Keeper& k, const Record& r, const char* file, char (&text)[N]) {
+    LeafName name;
+    name_of(r, name);
+    char path[sizeof name + 32];
+    std::snprintf(path, sizeof path, "%s/%s", name, file);
+    return r.leaf && k.cgroup_base && proc::read_file(k.cgroup_base.get(), path, text, N) > 0;
+}
+
 // Helpers of a keeper that was killed: nobody waits for them.
 void sweep_tasks(const Keeper& k) {
     const int fd = openat(k.cgroup_base.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -106,12 +115,16 @@ int make_leaf(Keeper& k, const Record& r) {
     if (!k.cgroup_base) return -1;
     LeafName name;
     name_of(r, name);
+    const auto open_it = [&] {
+        return openat(k.cgroup_base.get(), name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    };
+    if (const int kept = open_it(); kept >= 0) return kept;
     if (mkdirat(k.cgroup_base.get(), name, 0755) != 0 && errno == ENOENT) {
         mkdir(k.cgroup_path, 0755); // the base itself was removed under us
         k.cgroup_base.reset(open(k.cgroup_path, O_PATH | O_DIRECTORY | O_CLOEXEC));
         mkdirat(k.cgroup_base.get(), name, 0755);
     }
-    return openat(k.cgroup_base.get(), name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return open_it();
 }
 
 int open_leaf(const Keeper& k, const Record& r) {
@@ -129,11 +142,13 @@ void remove_leaf(Keeper& k, const Record& r) {
 }
 
 bool leaf_populated(const Keeper& k, const Record& r) {
-    const Fd leaf(open_leaf(k, r));
+    char text[256]; // a removed one has nothing in it
+    return leaf_file(k, r, "cgroup.events", text) && std::strstr(text, "populated 1") != nullptr;
+}
+
+bool leaf_frozen(const Keeper& k, const Record& r) {
     char text[256];
-    if (!leaf || proc::read_file(leaf.get(), "cgroup.events", text, sizeof text) <= 0)
-        return false; // removed: nothing can be in it
-    return std::strstr(text, "populated 1") != nullptr;
+    return leaf_file(k, r, "cgroup.events", text) && std::strstr(text, "frozen 1") != nullptr;
 }
 
 bool leaf_oom(const Keeper& k, const Record& r) {
@@ -185,6 +200,20 @@ void on_inotify(Keeper& k) {
             }
         }
     }
+}
+
+void sweep_leaves(Keeper& k) {
+    k.next_sweep_ns = 0;
+    const int fd = openat(k.cgroup_base.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR* dir = fd < 0 ? nullptr : fdopendir(fd);
+    if (dir == nullptr) return;
+    while (const dirent* entry = readdir(dir)) {
+        const char* name = entry->d_name;
+        if (entry->d_type != DT_DIR || *name == '.' || *name == '+') continue;
+        if (find(k, *name == '_' ? name + 1 : name) == nullptr)
+            unlinkat(fd, name, AT_REMOVEDIR); // one with processes in it stays
+    }
+    closedir(dir);
 }
 
 void remove_cgroups(Keeper& k) {

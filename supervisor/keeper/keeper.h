@@ -63,7 +63,11 @@ struct Record {
     bool tree_gone;
     bool timed_out;
     bool oom;
-    std::uint32_t index;  // in Keeper::records
+    std::uint32_t index;                // in Keeper::records
+    Record *next_of_name, *next_of_pid; // in their hash chains
+    Record *timed_before, *timed_after; // in Keeper::timed
+    Record* next_told;                  // in Keeper::told
+    bool timed;
     std::uint32_t serial; // tells a stale epoll event from this record's
     std::uint32_t tell;
     std::uint32_t lane = kNoLane;
@@ -79,18 +83,25 @@ struct Record {
     std::uint64_t user_us, system_us, max_rss_kib;
     std::uint64_t refused; // a generation that was asked for too early
     int watch = -1;        // inotify descriptor of the leaf's cgroup.events
-    std::uint32_t state_slot = ~0U;
-    std::uint64_t state_sequence;
+    std::uint32_t state_entry = ~0U;
     std::uint32_t unknown_size; // tags of the state file that this version does not know
     unsigned char unknown[96];
 };
 
+struct StateEntry {         // of the state file: two slots, written in turn
+    std::uint64_t sequence; // of the newer one
+    std::uint8_t newer;
+    bool used;
+};
 struct StateFile {
     Fd fd;
-    unsigned char* map = nullptr;
-    std::size_t size = 0;
-    std::uint32_t capacity = 0; // slots
-    bool* used = nullptr;       // by slot
+    std::uint32_t capacity = 0;   // entries
+    std::uint32_t first_free = 0; // none below it
+    StateEntry* entries = nullptr;
+};
+
+struct Ends { // of one spawn; all close themselves on any failure
+    Fd go_read, go_write, stage_read, stage_write, output_read, output_child;
 };
 
 struct Capabilities {
@@ -100,6 +111,7 @@ struct Capabilities {
 inline constexpr int kNullFd = 3;    // /dev/null, the stdin of every child
 inline constexpr int kFirstLane = 4; // a lane is three low descriptors: go, stage, output
 inline constexpr std::uint32_t kLanes = 16;
+inline constexpr std::uint32_t kBuckets = 1024; // a power of two
 
 struct Supervisor {
     Record memory{}; // its place in the state file; not in the table
@@ -136,12 +148,17 @@ struct Keeper {
     bool lanes[kLanes] = {};
     Record** records = nullptr;
     std::uint32_t record_count = 0; // length of the array; entries may be null
+    std::uint32_t first_free = 0;   // none below it
+    Record *by_name[kBuckets] = {}, *by_pid[kBuckets] = {};
+    Record* timed = nullptr; // those that may have a deadline; who has none leaves at the next look
+    Record *told = nullptr, *told_last = nullptr; // those with tell bits, oldest first
+    Ends spare;                                   // for the next spawn, made while nobody waits
     std::uint32_t next_serial = 1;
-    std::uint32_t told = 0; // records with tell bits, as an upper bound
     StateFile state;
     Supervisor supervisor;
-    bool orphan_hint = false;
-    bool scan_wanted = false; // a tree without a cgroup may have ended
+    std::int64_t next_reap_ns = 0;  // look for orphans; 0 = no sign of any
+    std::int64_t next_sweep_ns = 0; // remove leaves that no unit took again; 0 = there are none
+    bool scan_wanted = false;       // a tree without a cgroup may have ended
     std::int64_t next_scan_ns = 0;
     bool stopping = false;       // SIGTERM came
     bool stopping_alone = false; // and the supervisor is gone
@@ -175,7 +192,12 @@ Record* find_pid(Keeper&, pid_t);
 Record* add_record(Keeper&, const char* key, bool task, std::uint64_t generation);
 void free_record(Keeper&, Record&);
 void tell(Keeper&, Record&, std::uint32_t bits);
-void settle(Keeper&, Record&); // frees it if nobody needs it any more
+void untell(Keeper&, Record&);
+void arm(Keeper&, Record&); // it has a deadline now
+void disarm(Keeper&, Record&);
+void set_pid(Keeper&, Record&, pid_t);
+bool is_known(const Keeper&, pid_t); // the process of a record, also after its end
+void settle(Keeper&, Record&);       // frees it if nobody needs it any more
 void on_record_exit(Keeper&, Record&, std::uint32_t events);
 void on_stage(Keeper&, Record&);
 void reap_orphans(Keeper&);
@@ -189,13 +211,16 @@ void spawn(Keeper&, Record&, const unsigned char* body, const wire::SpawnMessage
 bool start_supervisor(Keeper&);
 pid_t clone_child(const Keeper&, int cgroup, bool share_files, int& pidfd);
 void release_lane(Keeper&, Record&);
+void make_spare(Keeper&);
 
 // cgroup.cpp
 void find_cgroup(Keeper&);
 int make_leaf(Keeper&, const Record&); // an O_PATH descriptor, or -1
 int open_leaf(const Keeper&, const Record&);
 void remove_leaf(Keeper&, const Record&);
+void sweep_leaves(Keeper&); // empty ones of units that have no record
 bool leaf_populated(const Keeper&, const Record&);
+bool leaf_frozen(const Keeper&, const Record&);
 bool leaf_oom(const Keeper&, const Record&);
 bool in_leaf(const Keeper&, const Record&);
 void watch_leaf(Keeper&, Record&);

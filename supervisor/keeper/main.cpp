@@ -25,6 +25,7 @@ namespace keepwell::keeper {
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kReapAfterNs = kSecond / 5;
 constexpr std::uint32_t kFirstBackoffMs = 100, kLastBackoffMs = 5000;
 constexpr std::uint32_t kAbortAfterTicks = 30, kKillAfterTicks = 35;
 
@@ -164,7 +165,11 @@ void on_signals(Keeper& k) {
     signalfd_siginfo info;
     while (read(k.signals.get(), &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGCHLD) {
-            k.orphan_hint = true;
+            // Signals of several children merge into one. What it names is met by its pidfd; that
+            // an orphan hides behind it is seldom, and a look at all children is dear.
+            const std::int64_t at =
+                is_known(k, static_cast<pid_t>(info.ssi_pid)) ? now_ns() + kReapAfterNs : 1;
+            if (k.next_reap_ns == 0 || at < k.next_reap_ns) k.next_reap_ns = at;
         } else if (info.ssi_signo == SIGHUP) {
             k.supervisor.tell_reload = static_cast<bool>(k.supervisor.link);
         } else if (!k.stopping) {
@@ -191,8 +196,12 @@ void tick(Keeper& k, std::int64_t now) {
 
 void check_deadlines(Keeper& k, std::int64_t now) {
     Supervisor& s = k.supervisor;
-    for (std::uint32_t i = 0; i < k.record_count; ++i)
-        if (k.records[i] != nullptr) check_deadline(k, *k.records[i], now);
+    for (Record *r = k.timed, *next = nullptr; r != nullptr; r = next) {
+        next = r->timed_after;
+        check_deadline(k, *r, now);
+    }
+    if (k.next_reap_ns != 0 && now >= k.next_reap_ns) reap_orphans(k);
+    if (k.next_sweep_ns != 0 && now >= k.next_sweep_ns) sweep_leaves(k);
     if (k.scan_wanted && now >= k.next_scan_ns) scan_trees(k);
     tick(k, now);
     if (s.retry_send_ns != 0 && now >= s.retry_send_ns) {
@@ -219,12 +228,12 @@ int wait_ms(const Keeper& k, std::int64_t now) {
         if (t > 0 && (next == 0 || t < next)) next = t;
     };
     const Supervisor& s = k.supervisor;
-    for (std::uint32_t i = 0; i < k.record_count; ++i) {
-        const Record* r = k.records[i];
-        if (r == nullptr) continue;
+    for (const Record* r = k.timed; r != nullptr; r = r->timed_after) {
         at(r->deadline_ns);
         if (r->pidfd) at(r->kill_at_ns);
     }
+    at(k.next_reap_ns);
+    at(k.next_sweep_ns);
     if (k.scan_wanted) at(k.next_scan_ns == 0 ? now : k.next_scan_ns);
     if (s.watchdog && s.pid != 0) at(s.next_tick_ns);
     if (s.pid != 0) at(s.kill_at_ns);
@@ -266,9 +275,9 @@ void turn(Keeper& k) {
     epoll_event events[64];
     const int n = epoll_wait(k.epoll.get(), events, 64, wait_ms(k, now_ns()));
     for (int i = 0; i < n; ++i) dispatch(k, events[i]);
-    if (k.orphan_hint) reap_orphans(k);
     check_deadlines(k, now_ns());
     flush(k);
+    make_spare(k);
 }
 
 int run(Keeper& k) {

@@ -39,10 +39,6 @@ struct Plan {
     int nice = 0, oom = 0;
 };
 
-struct Ends { // of one spawn; all close themselves on any failure
-    Fd go_read, go_write, stage_read, stage_write, output_read, output_child;
-};
-
 [[noreturn]] void fail(const Plan& p, wire::Stage stage, int error) {
     const StageNote note{stage, error};
     (void)!write(p.stage, &note, sizeof note);
@@ -180,7 +176,7 @@ int exec_in_path(const Plan& p) {
     fail(p, wire::Stage::Exec, exec_in_path(p));
 }
 
-bool make_ends(Ends& e, const wire::Body& body, bool large) {
+bool make_ends(Ends& e, bool output, bool large) {
     int go[2], stage[2], out[2];
     if (pipe2(go, O_CLOEXEC) != 0) return false;
     e.go_read.reset(go[0]);
@@ -189,20 +185,28 @@ bool make_ends(Ends& e, const wire::Body& body, bool large) {
     e.stage_read.reset(stage[0]);
     e.stage_write.reset(stage[1]);
     if (fcntl(stage[0], F_SETFL, O_NONBLOCK) != 0) return false;
-    if (body.output == wire::OutputMode::None) return true;
+    if (!output) return true;
     if (pipe2(out, O_CLOEXEC | O_NONBLOCK) != 0) return false;
     e.output_read.reset(out[0]);
     const Fd write_end(out[1]);
     if (large) (void)fcntl(out[0], F_SETPIPE_SZ, 256 << 10); // the user's quota may forbid it
     // Opened read-write, and anew: the child always has a reader (no SIGPIPE) and blocks as a
-    // program expects; owned by its user, so that it may open /dev/stdout.
+    // program expects.
     char path[40];
     std::snprintf(path, sizeof path, "/proc/self/fd/%d", out[0]);
     e.output_child.reset(open(path, O_RDWR | O_CLOEXEC));
-    if (!e.output_child) return false;
-    if (body.has_user != 0 && fchown(out[0], body.uid, body.gid) != 0 && errno != EPERM)
+    return static_cast<bool>(e.output_child);
+}
+
+bool take_ends(Keeper& k, Ends& e, const wire::Body& body, bool task) {
+    const bool output = body.output == wire::OutputMode::Pipe;
+    if (!task && output && k.spare.output_child)
+        e = static_cast<Ends&&>(k.spare);
+    else if (!make_ends(e, output, !task))
         return false;
-    return true;
+    // Owned by the child's user, so that it may open /dev/stdout.
+    return !output || body.has_user == 0 || fchown(e.output_read.get(), body.uid, body.gid) == 0 ||
+           errno == EPERM;
 }
 
 // Moves the child's ends to low numbers, so that unsharing the table copies only those.
@@ -257,7 +261,6 @@ void failed(Keeper& k, Record& r, wire::Stage stage, int error) {
     r.output.reset();
     release_lane(k, r);
     forget(k, r);
-    if (r.leaf) remove_leaf(k, r);
     tell(k, r, kTellFailed);
 }
 
@@ -350,7 +353,7 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     int pidfd = -1;
     wire::Stage stage = wire::Stage::Prepare;
     pid_t pid = -1;
-    if (make_ends(e, head, !r.task) && take_lane(k, r, e, p)) {
+    if (take_ends(k, e, head, r.task) && take_lane(k, r, e, p)) {
         stage = wire::Stage::Keeper;
         r.phase = Phase::Intent;
         if (save(k, r)) {
@@ -371,7 +374,7 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     proc::read_stat(pid, stat);
     struct stat inode {};
     if (e.output_read && fstat(e.output_read.get(), &inode) == 0) r.output_inode = inode.st_ino;
-    r.pid = pid;
+    set_pid(k, r, pid);
     r.pidfd.reset(pidfd);
     r.ours = true;
     r.start_ticks = stat.start_ticks;
@@ -380,6 +383,7 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     r.stage_pipe = static_cast<Fd&&>(e.stage_read);
     r.phase = Phase::Spawning;
     r.deadline_ns = r.started_ns + std::int64_t{m.exec_timeout_ms} * 1'000'000;
+    arm(k, r);
     save(k, r);
     watch(k, pidfd, EPOLLIN, Source::RecordExit, r.index, r.serial);
     watch(k, r.stage_pipe.get(), EPOLLIN, Source::RecordStage, r.index, r.serial);
@@ -404,6 +408,12 @@ void on_stage(Keeper& k, Record& r) {
     r.deadline_ns = r.task ? r.kill_at_ns : 0;
     save(k, r);
     tell(k, r, kTellSpawned);
+}
+
+void make_spare(Keeper& k) {
+    if (k.spare.output_child) return;
+    Ends e;
+    if (make_ends(e, true, true)) k.spare = static_cast<Ends&&>(e);
 }
 
 bool start_supervisor(Keeper& k) {

@@ -1,16 +1,16 @@
-// DIR/keeper.state: what the next keeper must know, in memory shared with the file, so that it
-// survives a kill -9 at any instruction. Each record has two slots; the older one is written, its
-// sequence last; a torn one fails its checksum and the other one counts.
+// DIR/keeper.state: what the next keeper must know. Written with pwrite into tmpfs, it survives a
+// kill -9 at any instruction and is nobody's memory. Each record has two slots; the older one is
+// written; a torn one fails its checksum and the other one counts.
 #include "supervisor/keeper/keeper.h"
 
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -59,13 +59,22 @@ struct ExitField {
     std::int64_t exited_ns;
 };
 
+struct CrcTable {
+    std::uint32_t of[256];
+    constexpr CrcTable() : of() {
+        for (std::uint32_t i = 0; i < 256; ++i) {
+            std::uint32_t crc = i;
+            for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (0x82f63b78U & (0U - (crc & 1U)));
+            of[i] = crc;
+        }
+    }
+};
+constexpr CrcTable kCrc;
+
 std::uint32_t crc32c(std::uint32_t crc, const void* data, std::size_t size) {
     const auto* at = static_cast<const unsigned char*>(data);
     crc = ~crc;
-    for (; size > 0; --size) {
-        crc ^= *at++;
-        for (int i = 0; i < 8; ++i) crc = crc >> 1 ^ (0x82f63b78U & (0U - (crc & 1U)));
-    }
+    for (; size > 0; --size) crc = crc >> 8 ^ kCrc.of[(crc ^ *at++) & 0xffU];
     return ~crc;
 }
 
@@ -75,9 +84,8 @@ std::uint32_t checksum(const Slot& s, std::uint64_t sequence) {
     return crc32c(crc, s.fields, s.length);
 }
 
-Slot* slot_at(const Keeper& k, std::uint32_t entry, unsigned which) {
-    return reinterpret_cast<Slot*>(k.state.map + kHeaderSize + entry * kEntrySize +
-                                   which * kSlotSize);
+off_t offset_of(std::uint32_t entry, unsigned which) {
+    return static_cast<off_t>(kHeaderSize + entry * kEntrySize + which * kSlotSize);
 }
 
 bool valid(const Slot& s) {
@@ -155,7 +163,7 @@ void decode_field(Record& r, std::uint16_t tag, const unsigned char* data, std::
     case TagInode: return get(r.output_inode, data, size);
     case TagPid:
         get(pid, data, size);
-        r.pid = static_cast<pid_t>(pid);
+        r.pid = static_cast<pid_t>(pid); // indexed once the record is whole
         return;
     case TagPhase:
         get(phase, data, size);
@@ -192,50 +200,51 @@ void decode(Record& r, const Slot& s) {
     }
 }
 
-bool map_file(Keeper& k, std::size_t size) {
+bool make_room(Keeper& k, std::size_t size) {
     StateFile& f = k.state;
-    // Room is taken now: a store into a hole of a full file system would be a SIGBUS.
+    // Taken now: a full file system must not come between a daemon's clone and its record.
     const int error = posix_fallocate(f.fd.get(), 0, static_cast<off_t>(size));
     if (error != 0) {
         errno = error;
         return false;
     }
-    void* map = f.map == nullptr
-                    ? mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, f.fd.get(), 0)
-                    : mremap(f.map, f.size, size, MREMAP_MAYMOVE);
-    if (map == MAP_FAILED) return false;
-    f.map = static_cast<unsigned char*>(map);
-    f.size = size;
     const auto capacity = static_cast<std::uint32_t>((size - kHeaderSize) / kEntrySize);
-    auto* used = static_cast<bool*>(std::realloc(f.used, capacity));
-    if (used == nullptr) return false;
-    for (std::uint32_t i = f.capacity; i < capacity; ++i) used[i] = false;
-    f.used = used;
+    void* grown = std::realloc(f.entries, capacity * sizeof(StateEntry));
+    if (grown == nullptr) return false;
+    f.entries = static_cast<StateEntry*>(grown);
+    for (std::uint32_t i = f.capacity; i < capacity; ++i) f.entries[i] = StateEntry{};
     f.capacity = capacity;
     return true;
 }
 
-bool take_slot(Keeper& k, Record& r) {
-    if (r.state_slot != ~0U) return true;
-    std::uint32_t i = 0;
-    while (i < k.state.capacity && k.state.used[i]) ++i;
-    if (i == k.state.capacity && !map_file(k, k.state.size + kStep * kEntrySize)) return false;
-    k.state.used[i] = true;
-    r.state_slot = i;
-    const std::uint64_t a = slot_at(k, i, 0)->sequence, b = slot_at(k, i, 1)->sequence;
-    r.state_sequence = a > b ? a : b;
+bool take_entry(Keeper& k, Record& r) {
+    if (r.state_entry != ~0U) return true;
+    StateFile& f = k.state;
+    std::uint32_t i = f.first_free;
+    while (i < f.capacity && f.entries[i].used) ++i;
+    if (i == f.capacity && !make_room(k, kHeaderSize + (f.capacity + kStep) * kEntrySize))
+        return false;
+    f.entries[i].used = true;
+    f.first_free = i + 1;
+    r.state_entry = i;
     return true;
 }
 
-void write_slot(Keeper& k, Record& r, bool empty) {
-    Slot* a = slot_at(k, r.state_slot, 0);
-    Slot* b = slot_at(k, r.state_slot, 1);
-    Slot& s = valid(*b) && (!valid(*a) || a->sequence < b->sequence) ? *a : *b;
-    const std::uint64_t sequence = ++r.state_sequence;
+bool write_slot(Keeper& k, const Record& r, bool empty) {
+    StateEntry& e = k.state.entries[r.state_entry];
+    Slot s;
+    s.sequence = e.sequence + 1;
     s.length = 0;
     if (!empty) encode(r, s);
-    s.crc = checksum(s, sequence);
-    __atomic_store_n(&s.sequence, sequence, __ATOMIC_RELEASE);
+    s.crc = checksum(s, s.sequence);
+    const std::size_t size = offsetof(Slot, fields) + s.length;
+    const unsigned which = e.newer ^ 1U;
+    if (pwrite(k.state.fd.get(), &s, size, offset_of(r.state_entry, which)) !=
+        static_cast<ssize_t>(size))
+        return false;
+    e.sequence = s.sequence;
+    e.newer = static_cast<std::uint8_t>(which);
+    return true;
 }
 
 void move_aside(Keeper& k, const char* why) {
@@ -272,30 +281,35 @@ void end_old_supervisor(const Record& r) {
 }
 
 void load_entry(Keeper& k, std::uint32_t i) {
-    const Slot *a = slot_at(k, i, 0), *b = slot_at(k, i, 1);
-    const bool good_a = valid(*a), good_b = valid(*b);
+    Slot slots[2];
+    if (pread(k.state.fd.get(), slots, sizeof slots, offset_of(i, 0)) != sizeof slots) return;
+    const Slot &a = slots[0], &b = slots[1];
+    const bool good_a = valid(a), good_b = valid(b);
+    StateEntry& e = k.state.entries[i];
+    e.sequence = a.sequence > b.sequence ? a.sequence : b.sequence;
     if (!good_a && !good_b) {
-        if (a->sequence != 0 || b->sequence != 0)
+        if (e.sequence != 0)
             say("%s/keeper.state: record %u is damaged and was dropped", k.runtime_dir, i);
+        e.sequence = 0;
         return;
     }
-    const Slot& s = good_a && (!good_b || a->sequence > b->sequence) ? *a : *b;
+    e.newer = good_a && (!good_b || a.sequence > b.sequence) ? 0 : 1;
+    const Slot& s = slots[e.newer];
+    e.sequence = s.sequence;
     if (s.length == 0) return;
-    char key[wire::kKeySize] = {};
     Record probe{};
     decode(probe, s);
-    std::snprintf(key, sizeof key, "%s", probe.key);
-    const bool supervisor = std::strcmp(key, kSupervisorKey) == 0;
-    Record* r = supervisor ? &k.supervisor.memory : add_record(k, key, false, 0);
+    const bool supervisor = std::strcmp(probe.key, kSupervisorKey) == 0;
+    Record* r = supervisor ? &k.supervisor.memory : add_record(k, probe.key, false, 0);
     if (r == nullptr) return;
-    k.state.used[i] = true;
-    r->state_slot = i;
-    r->state_sequence = a->sequence > b->sequence ? a->sequence : b->sequence;
+    e.used = true;
+    r->state_entry = i;
     decode(*r, s);
-    if (supervisor)
-        end_old_supervisor(*r);
-    else
-        adopt(k, *r);
+    if (supervisor) return end_old_supervisor(*r);
+    const pid_t pid = r->pid;
+    r->pid = 0;
+    set_pid(k, *r, pid);
+    adopt(k, *r);
 }
 
 } // namespace
@@ -316,8 +330,8 @@ bool open_state(Keeper& k) {
         st.st_size = 0;
     }
     const bool fresh = st.st_size == 0;
-    if (!map_file(k,
-                  fresh ? kHeaderSize + kStep * kEntrySize : static_cast<std::size_t>(st.st_size)))
+    if (!make_room(k,
+                   fresh ? kHeaderSize + kStep * kEntrySize : static_cast<std::size_t>(st.st_size)))
         return false;
     if (fresh) {
         FileHeader h{};
@@ -325,25 +339,21 @@ bool open_state(Keeper& k) {
         h.version = kFileVersion;
         h.slot_size = kSlotSize;
         std::memcpy(h.boot_id, boot_id, sizeof h.boot_id);
-        std::memcpy(k.state.map, &h, sizeof h);
+        if (pwrite(k.state.fd.get(), &h, sizeof h, 0) != sizeof h) return false;
     } else {
         for (std::uint32_t i = 0; i < k.state.capacity; ++i) load_entry(k, i);
     }
     return true;
 }
 
-bool save(Keeper& k, Record& r) {
-    if (r.task) return true;
-    if (!take_slot(k, r)) return false;
-    write_slot(k, r, false);
-    return true;
-}
+bool save(Keeper& k, Record& r) { return r.task || (take_entry(k, r) && write_slot(k, r, false)); }
 
 void forget(Keeper& k, Record& r) {
-    if (r.task || r.state_slot == ~0U) return;
+    if (r.task || r.state_entry == ~0U) return;
     write_slot(k, r, true);
-    k.state.used[r.state_slot] = false;
-    r.state_slot = ~0U;
+    k.state.entries[r.state_entry].used = false;
+    if (r.state_entry < k.state.first_free) k.state.first_free = r.state_entry;
+    r.state_entry = ~0U;
 }
 
 void save_supervisor(Keeper& k) {

@@ -18,6 +18,7 @@ namespace keepwell::keeper {
 namespace {
 
 constexpr std::int64_t kStuckNs = 5'000'000'000;
+constexpr std::int64_t kSweepAfterNs = 10'000'000'000;
 
 struct PidfdInfo { // struct pidfd_info of Linux 6.15, first version
     std::uint64_t mask, cgroup;
@@ -38,6 +39,22 @@ std::uint32_t hash_of(const char* key) {
     std::uint32_t h = 2166136261U;
     for (; *key != '\0'; ++key) h = (h ^ static_cast<unsigned char>(*key)) * 16777619U;
     return h;
+}
+
+std::uint32_t bucket_of(pid_t pid) { return static_cast<std::uint32_t>(pid) % kBuckets; }
+
+void unchain(Record*& head, Record& r, Record* Record::*next) {
+    Record** at = &head;
+    while (*at != nullptr && *at != &r) at = &((*at)->*next);
+    if (*at != nullptr) *at = r.*next;
+}
+
+// A unit's leaf is kept for its next start, and swept when that does not come; making and removing
+// one costs as much as half a clone. A frozen one would freeze who comes next.
+void leave_leaf(Keeper& k, const Record& r) {
+    if (!r.leaf) return;
+    if (r.task || leaf_frozen(k, r)) return remove_leaf(k, r);
+    if (k.next_sweep_ns == 0) k.next_sweep_ns = now_ns() + kSweepAfterNs;
 }
 
 bool grow(Keeper& k) {
@@ -81,6 +98,7 @@ bool read_status(Keeper& k, Record& r, std::uint32_t events) {
     // A zombie: its status comes when its parent has reaped it. Only that wakes us now.
     watch(k, r.pidfd.get(), 0, Source::RecordExit, r.index, r.serial, true);
     r.deadline_ns = now_ns() + kStuckNs;
+    arm(k, r);
     return false;
 }
 
@@ -94,7 +112,6 @@ void ended(Keeper& k, Record& r) {
         r.tree_gone = true;
         r.output.reset();
         forget(k, r);
-        if (r.leaf) remove_leaf(k, r);
         tell(k, r, kTellFailed);
         settle(k, r);
         return;
@@ -123,31 +140,40 @@ int wait_status_of(int code, int status) {
 
 Record* find(Keeper& k, const char* key) {
     const std::uint32_t hash = hash_of(key);
-    for (std::uint32_t i = 0; i < k.record_count; ++i) {
-        Record* r = k.records[i];
-        if (r != nullptr && r->hash == hash && !r->task && std::strcmp(r->key, key) == 0) return r;
-    }
+    for (Record* r = k.by_name[hash % kBuckets]; r != nullptr; r = r->next_of_name)
+        if (r->hash == hash && !r->task && std::strcmp(r->key, key) == 0) return r;
     return nullptr;
 }
 
 Record* find_task(Keeper& k, std::uint64_t id) {
-    for (std::uint32_t i = 0; i < k.record_count; ++i) {
-        Record* r = k.records[i];
-        if (r != nullptr && r->task && r->generation == id) return r;
-    }
+    for (Record* r = k.by_name[hash_of("") % kBuckets]; r != nullptr; r = r->next_of_name)
+        if (r->task && r->generation == id) return r;
     return nullptr;
 }
 
 Record* find_pid(Keeper& k, pid_t pid) {
-    for (std::uint32_t i = 0; i < k.record_count; ++i) {
-        Record* r = k.records[i];
-        if (r != nullptr && r->pid == pid && r->pidfd) return r;
-    }
+    for (Record* r = k.by_pid[bucket_of(pid)]; r != nullptr; r = r->next_of_pid)
+        if (r->pid == pid && r->pidfd) return r;
     return nullptr;
 }
 
+bool is_known(const Keeper& k, pid_t pid) {
+    for (const Record* r = k.by_pid[bucket_of(pid)]; r != nullptr; r = r->next_of_pid)
+        if (r->pid == pid) return true;
+    return pid == k.supervisor.pid;
+}
+
+void set_pid(Keeper& k, Record& r, pid_t pid) {
+    if (r.pid != 0) unchain(k.by_pid[bucket_of(r.pid)], r, &Record::next_of_pid);
+    r.pid = pid;
+    if (pid == 0) return;
+    Record*& head = k.by_pid[bucket_of(pid)];
+    r.next_of_pid = head;
+    head = &r;
+}
+
 Record* add_record(Keeper& k, const char* key, bool task, std::uint64_t generation) {
-    std::uint32_t index = 0;
+    std::uint32_t index = k.first_free;
     while (index < k.record_count && k.records[index] != nullptr) ++index;
     if (index == k.record_count && !grow(k)) return nullptr;
     void* memory = std::calloc(1, sizeof(Record));
@@ -160,26 +186,63 @@ Record* add_record(Keeper& k, const char* key, bool task, std::uint64_t generati
     r->index = index;
     r->serial = k.next_serial++;
     k.records[index] = r;
+    k.first_free = index + 1;
+    Record*& head = k.by_name[r->hash % kBuckets];
+    r->next_of_name = head;
+    head = r;
     return r;
 }
 
 void free_record(Keeper& k, Record& r) {
-    if (r.tell != 0) --k.told;
+    untell(k, r);
+    disarm(k, r);
     unwatch(k, r.pidfd);
     unwatch(k, r.stage_pipe);
     release_lane(k, r);
     unwatch_leaf(k, r);
-    if (r.leaf) remove_leaf(k, r);
+    leave_leaf(k, r);
     forget(k, r);
+    set_pid(k, r, 0);
+    unchain(k.by_name[r.hash % kBuckets], r, &Record::next_of_name);
     k.records[r.index] = nullptr;
+    if (r.index < k.first_free) k.first_free = r.index;
     r.~Record();
     std::free(&r);
 }
 
 void tell(Keeper& k, Record& r, std::uint32_t bits) {
     if (r.task && (!k.supervisor.link || bits == kTellTree)) return; // nobody asks for it
-    if (r.tell == 0) ++k.told;
+    if (r.tell == 0) {
+        r.next_told = nullptr;
+        (k.told == nullptr ? k.told : k.told_last->next_told) = &r;
+        k.told_last = &r;
+    }
     r.tell |= bits;
+}
+
+void untell(Keeper& k, Record& r) {
+    if (r.tell == 0) return;
+    r.tell = 0;
+    Record* before = nullptr;
+    for (Record* at = k.told; at != &r; at = at->next_told) before = at;
+    (before == nullptr ? k.told : before->next_told) = r.next_told;
+    if (k.told_last == &r) k.told_last = before;
+}
+
+void arm(Keeper& k, Record& r) {
+    if (r.timed) return;
+    r.timed = true;
+    r.timed_before = nullptr;
+    r.timed_after = k.timed;
+    if (k.timed != nullptr) k.timed->timed_before = &r;
+    k.timed = &r;
+}
+
+void disarm(Keeper& k, Record& r) {
+    if (!r.timed) return;
+    r.timed = false;
+    (r.timed_before == nullptr ? k.timed : r.timed_before->timed_after) = r.timed_after;
+    if (r.timed_after != nullptr) r.timed_after->timed_before = r.timed_before;
 }
 
 void settle(Keeper& k, Record& r) {
@@ -205,7 +268,7 @@ void on_record_exit(Keeper& k, Record& r, std::uint32_t events) {
 // SIGCHLD says only that somebody may wait. A record's process is left to its own pidfd event; what
 // is none of ours are orphans that the subreaper inherited.
 void reap_orphans(Keeper& k) {
-    k.orphan_hint = false;
+    k.next_reap_ns = 0;
     for (;;) {
         siginfo_t info{};
         if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) return;
@@ -222,6 +285,7 @@ void reap_orphans(Keeper& k) {
 }
 
 void check_deadline(Keeper& k, Record& r, std::int64_t now) {
+    if (r.deadline_ns == 0 && r.kill_at_ns == 0) return disarm(k, r);
     if (r.pidfd && r.kill_at_ns != 0 && now >= r.kill_at_ns) {
         if (!r.timed_out) {
             r.timed_out = true;

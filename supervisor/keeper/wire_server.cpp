@@ -139,12 +139,11 @@ bool send_record(Keeper& k, Record& r) {
 }
 
 bool send_records(Keeper& k) {
-    for (std::uint32_t i = 0; k.told > 0 && i < k.record_count; ++i) {
-        Record* r = k.records[i];
-        if (r == nullptr || r->tell == 0) continue;
-        if (!send_record(k, *r)) return false;
-        --k.told;
-        settle(k, *r);
+    while (k.told != nullptr) {
+        Record& r = *k.told;
+        if (!send_record(k, r)) return false;
+        k.told = r.next_told;
+        settle(k, r);
     }
     return true;
 }
@@ -382,12 +381,11 @@ void drop_link(Keeper& k) {
     for (std::uint32_t i = 0; i < k.record_count; ++i) {
         Record* r = k.records[i];
         if (r == nullptr) continue;
-        r->tell = 0;
+        untell(k, *r);
         if (r->task && r->phase != Phase::Exited) signal_record(k, *r, SIGKILL, wire::Scope::Tree);
         if (r->phase == Phase::Failed) r->exit_acked = true; // its intent is gone with its asker
         settle(k, *r);
     }
-    k.told = 0;
 }
 
 } // namespace keepwell::keeper
