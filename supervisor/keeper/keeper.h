@@ -137,6 +137,7 @@ struct Supervisor {
 
 struct Keeper {
     const char* runtime_dir = nullptr;
+    char fleet[512] = {}; // the same without symbolic links: the value of KEEPWELL_FLEET
     char** program = nullptr;
     Fd runtime, lock, epoll, signals, inotify, cgroup_base;
     Fd stage_pipes[4];

@@ -59,16 +59,20 @@ struct Search { // for survivors without a cgroup: descendants, and the mark
     std::unordered_set<pid_t> found;
     std::string mark;
     std::int64_t main = 0;
+    std::string fleet;
 };
 
 void visit_process(void* context, pid_t pid) {
     auto& s = *static_cast<Search*>(context);
     proc::Stat stat;
-    char mark[wire::kMarkSize];
+    proc::Mark mark;
     if (!proc::read_stat(pid, stat)) return;
     s.parents[pid] = stat.ppid;
-    if (pid == s.main || stat.session == s.main || (proc::read_mark(pid, mark) && s.mark == mark))
-        s.found.insert(pid);
+    const auto marked = [&] {
+        return proc::read_mark(pid, mark) && s.mark == mark.unit &&
+               (mark.fleet[0] == '\0' || s.fleet == mark.fleet);
+    };
+    if (pid == s.main || stat.session == s.main || marked()) s.found.insert(pid);
 }
 
 } // namespace
@@ -125,7 +129,7 @@ struct KeeperClient::Impl {
     ProcessListener* listener = nullptr;
     std::unordered_map<std::string, Instance> instances;
     std::vector<Unsent> unsent;
-    std::string cgroup_base;
+    std::string cgroup_base, fleet;
     std::int64_t keeper_pid = 0;
     Link link;
     KeeperTasks tasks;
@@ -166,6 +170,7 @@ void KeeperClient::Impl::on_message(Received& in) {
 void KeeperClient::Impl::welcome(const wire::WelcomeMessage& m, Received& in) {
     keeper_pid = m.keeper_pid;
     cgroup_base.assign(m.cgroup_base, ::strnlen(m.cgroup_base, sizeof m.cgroup_base));
+    fleet.assign(m.fleet, ::strnlen(m.fleet, sizeof m.fleet));
     std::vector<StagePipe> pipes;
     for (std::size_t i = 0; i + 1 < in.fds.size(); i += 2)
         pipes.push_back({in.fds[i].release(), in.fds[i + 1].release()});
@@ -379,6 +384,7 @@ std::vector<Survivor> KeeperClient::survivors(const std::string& key) {
     } else {
         Search s;
         s.mark = key;
+        s.fleet = impl_->fleet;
         s.main = it->second.pid;
         proc::each_process(visit_process, &s);
         for (const auto& [pid, first] : s.parents) {

@@ -65,6 +65,9 @@ bool take_lock(Keeper& k) {
             std::strerror(errno));
         return false;
     }
+    char real[4096];
+    if (realpath(k.runtime_dir, real) != nullptr && std::strlen(real) < sizeof k.fleet)
+        std::snprintf(k.fleet, sizeof k.fleet, "%.511s", real);
     char text[24] = {};
     if (flock(k.lock.get(), LOCK_EX | LOCK_NB) != 0) {
         (void)!pread(k.lock.get(), text, sizeof text - 1, 0);
@@ -281,7 +284,7 @@ void turn(Keeper& k) {
 }
 
 int run(Keeper& k) {
-    unsetenv("KEEPWELL_UNIT"); // of a keeper kept by another one
+    for (const char* name : {"KEEPWELL_UNIT", "KEEPWELL_FLEET"}) unsetenv(name); // kept by another
     prepare_limits(k);
     if (!prepare_descriptors()) {
         say("cannot start: /dev/null: %s", std::strerror(errno));

@@ -47,10 +47,12 @@ bool read_stat(pid_t pid, Stat& out) {
     return out.start_ticks != 0;
 }
 
-bool read_mark(pid_t pid, char (&mark)[wire::kMarkSize]) {
-    static constexpr char kUnit[] = "KEEPWELL_UNIT=", kTask[] = "KEEPWELL_TASK=";
+bool read_mark(pid_t pid, Mark& mark) {
+    static constexpr char kUnit[] = "KEEPWELL_UNIT=", kTask[] = "KEEPWELL_TASK=",
+                          kFleet[] = "KEEPWELL_FLEET=";
     constexpr std::size_t length = sizeof kUnit - 1;
     static_assert(sizeof kUnit == sizeof kTask);
+    mark = Mark{};
     char path[32];
     std::snprintf(path, sizeof path, "/proc/%d/environ", pid);
     FILE* file = std::fopen(path, "re");
@@ -58,11 +60,14 @@ bool read_mark(pid_t pid, char (&mark)[wire::kMarkSize]) {
     char* line = nullptr;
     std::size_t capacity = 0;
     bool found = false, task = false;
-    while (!task && getdelim(&line, &capacity, '\0', file) >= 0) {
-        task = std::strncmp(line, kTask, length) == 0;
-        if (!task && std::strncmp(line, kUnit, length) != 0) continue;
-        std::snprintf(mark, sizeof mark, "%s", line + length);
+    while (getdelim(&line, &capacity, '\0', file) >= 0) {
+        if (std::strncmp(line, kFleet, sizeof kFleet - 1) == 0)
+            std::snprintf(mark.fleet, sizeof mark.fleet, "%s", line + sizeof kFleet - 1);
+        const bool of_task = std::strncmp(line, kTask, length) == 0;
+        if (!of_task && (task || std::strncmp(line, kUnit, length) != 0)) continue;
+        std::snprintf(mark.unit, sizeof mark.unit, "%s", line + length);
         found = true;
+        task = of_task;
     }
     std::free(line);
     std::fclose(file);

@@ -18,9 +18,13 @@ struct Stat {
 // At most size - 1 bytes, NUL-terminated; gives the length, or -1 with errno.
 ssize_t read_file(int dir, const char* path, char* buffer, std::size_t size);
 bool read_stat(pid_t, Stat&);
-// KEEPWELL_TASK, else KEEPWELL_UNIT in the environment the process was started with; false if there
-// is neither.
-bool read_mark(pid_t, char (&mark)[wire::kMarkSize]);
+// What the environment says that the process was started with. `unit` is KEEPWELL_TASK, else
+// KEEPWELL_UNIT; false if there is neither. `fleet` is KEEPWELL_FLEET, empty if there is none.
+struct Mark {
+    char unit[wire::kMarkSize];
+    char fleet[512];
+};
+bool read_mark(pid_t, Mark&);
 // The directory of a unit's (or task's) leaf below the base: never the name of a kernel file.
 void leaf_name(const char* key, std::uint64_t task_id, char (&out)[wire::kKeySize + 16]);
 

@@ -29,6 +29,7 @@ struct Plan {
     const wire::Body* body = nullptr;
     const std::uint32_t* groups = nullptr;
     const char* mark = nullptr;
+    const char* fleet = nullptr; // KEEPWELL_FLEET=…
     const char* directory = nullptr;
     char** argv = nullptr;
     char** envp = nullptr;
@@ -250,6 +251,7 @@ void read_strings(Plan& p, char** vector, const unsigned char* body) {
     *vector++ = nullptr;
     p.envp = vector;
     for (std::uint32_t i = 0; i < p.body->envc; ++i) *vector++ = next();
+    if (p.fleet != nullptr) *vector++ = const_cast<char*>(p.fleet);
     *vector = nullptr;
 }
 
@@ -337,8 +339,11 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     wire::Body head;
     std::memcpy(&head, body, sizeof head);
     auto* vector =
-        static_cast<char**>(std::calloc(std::size_t{head.argc} + head.envc + 2, sizeof(char*)));
+        static_cast<char**>(std::calloc(std::size_t{head.argc} + head.envc + 3, sizeof(char*)));
     if (vector == nullptr) return failed(k, r, wire::Stage::Prepare, ENOMEM);
+    char fleet[sizeof k.fleet + 16];
+    std::snprintf(fleet, sizeof fleet, "KEEPWELL_FLEET=%s", k.fleet);
+    if (k.fleet[0] != '\0') p.fleet = fleet;
     read_strings(p, vector, body);
     std::snprintf(r.mark, sizeof r.mark, "%s", p.mark);
     r.uid = head.has_user != 0 ? head.uid : getuid();

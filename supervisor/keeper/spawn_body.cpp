@@ -57,7 +57,9 @@ SpawnBody spawn_body(const ProcessSpec& spec, const std::string& unit, const std
         append(text, a);
     }
     for (const std::string& e : spec.environment) {
-        if (e.starts_with("KEEPWELL_UNIT=") || e.starts_with("KEEPWELL_TASK=")) continue;
+        if (e.starts_with("KEEPWELL_UNIT=") || e.starts_with("KEEPWELL_TASK=") ||
+            e.starts_with("KEEPWELL_FLEET="))
+            continue;
         bad = bad || has_nul(e);
         append(text, e);
         ++b.envc;

@@ -16,7 +16,8 @@ struct SpawnBody {
 };
 
 // unit is the value of KEEPWELL_UNIT; task that of KEEPWELL_TASK, empty for a daemon. The keeper
-// finds left-overs by them, so what the spec says about these two variables is dropped.
+// finds left-overs by them and by KEEPWELL_FLEET, which it adds itself, so what the spec says about
+// these variables is dropped.
 SpawnBody spawn_body(const ProcessSpec&, const std::string& unit, const std::string& task,
                      bool no_output);
 

@@ -39,21 +39,24 @@ struct Census { // all processes, each with the record it belongs to
 
 bool by_ancestry(const Record& r) { return !r.leaf && r.phase != Phase::Failed && !r.tree_gone; }
 
-// A mark names a unit, and another fleet may have a unit of that name: its daemons are below its
-// own keeper, which is their subreaper.
-bool kept_by_another(const proc::Stat& stat) {
+// Another fleet may have a unit of that name. Where the mark has no fleet (of an earlier keepwell)
+// ancestry tells: its daemons are below its own keeper, which is their subreaper. In doubt it is
+// not ours: a parent may end while we look.
+bool of_this_fleet(const Keeper& k, const proc::Stat& stat, const proc::Mark& mark) {
+    if (mark.fleet[0] != '\0') return std::strcmp(mark.fleet, k.fleet) == 0;
     proc::Stat parent;
     for (pid_t pid = stat.ppid; pid > 1 && pid != getpid(); pid = parent.ppid) {
         if (!proc::read_stat(pid, parent)) return false;
-        if (std::strcmp(parent.name, "keepwell-keeper") == 0) return true;
+        if (std::strcmp(parent.name, "keepwell-keeper") == 0) return false;
     }
-    return false;
+    return true;
 }
 
 // A process of a record without a cgroup: its main process, its session, or the mark. Mark and
 // session are no proof across users: whoever can set them could have the tree of another killed.
 Record* owner_of(Keeper& k, const proc::Stat& stat) {
-    char path[32], mark[wire::kMarkSize] = {};
+    char path[32];
+    proc::Mark mark;
     std::snprintf(path, sizeof path, "/proc/%d", stat.pid);
     struct stat directory {};
     for (std::uint32_t i = 0; i < k.record_count; ++i) {
@@ -61,12 +64,12 @@ Record* owner_of(Keeper& k, const proc::Stat& stat) {
         if (r != nullptr && by_ancestry(*r) && r->pidfd && r->pid == stat.pid) return r;
     }
     const bool known = ::stat(path, &directory) == 0;
-    const bool has_mark = known && proc::read_mark(stat.pid, mark) && !kept_by_another(stat);
+    const bool has_mark = known && proc::read_mark(stat.pid, mark) && of_this_fleet(k, stat, mark);
     for (std::uint32_t i = 0; known && i < k.record_count; ++i) {
         Record* r = k.records[i];
         if (r == nullptr || !by_ancestry(*r)) continue;
         if (stat.start_ticks < r->start_ticks || directory.st_uid != r->uid) continue;
-        if ((has_mark && std::strcmp(r->mark, mark) == 0) ||
+        if ((has_mark && std::strcmp(r->mark, mark.unit) == 0) ||
             (stat.session == r->pid && stat.pid != r->pid))
             return r;
     }

@@ -115,6 +115,7 @@ struct WelcomeMessage { // with both ends of each staging pipe: read, write, rea
     Header header;
     std::int64_t keeper_pid = 0;
     char cgroup_base[512] = {}; // directory of the units' leaves; empty = none
+    char fleet[512] = {};       // value of KEEPWELL_FLEET
 };
 struct Report { // Spawned, SpawnFailed, Exited, TreeEmpty, and each entry of a Page
     Header header;

@@ -82,6 +82,7 @@ bool send_welcome(Keeper& k) {
     m.header.size = sizeof m;
     m.keeper_pid = getpid();
     std::snprintf(m.cgroup_base, sizeof m.cgroup_base, "%s", k.cgroup_path);
+    std::snprintf(m.fleet, sizeof m.fleet, "%s", k.fleet);
     int fds[4];
     for (int i = 0; i < 4; ++i) fds[i] = k.stage_pipes[i].get();
     return send_message(k, &m, sizeof m, fds, 4);

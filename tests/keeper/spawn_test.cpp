@@ -80,10 +80,14 @@ TEST_P(Spawning, AChildHasExactlyItsThreeDescriptorsAndCleanSignals) {
 TEST_P(Spawning, TheEnvironmentIsExactlyTheGivenOnePlusTheMark) {
     UnitSpec spec = unit("a", {"env"});
     spec.process.environment.emplace_back("KEEPWELL_UNIT=somebody-else");
+    spec.process.environment.emplace_back("KEEPWELL_FLEET=/somebody-else");
     spec.process.environment.emplace_back("LARGE=" + std::string(60'000, 'y')); // by memfd
     ASSERT_NE(spawn(spec), 0);
-    const std::string text = output("a", "KEEPWELL_UNIT=a\n");
-    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 4);
+    const std::string fleet = "KEEPWELL_FLEET=" + path("run") + "\n";
+    const std::string text = output("a", fleet);
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 5);
+    EXPECT_NE(text.find("KEEPWELL_UNIT=a\n"), std::string::npos);
+    EXPECT_NE(text.find(fleet), std::string::npos);
     EXPECT_NE(text.find("LARGE=yyy"), std::string::npos);
     EXPECT_EQ(text.find("somebody-else"), std::string::npos);
 }

@@ -64,6 +64,25 @@ TEST_P(Tree, AnotherFleetsUnitOfTheSameNameIsLeftAlone) {
     EXPECT_TRUE(alive(other.daemon));
 }
 
+TEST_P(Tree, AnOrphanOfADeadFleetIsLeftAlone) {
+    ASSERT_NE(spawn(unit("a", {"/bin/sleep", "60"})), 0);
+    const std::string note = path("orphan.pid"),
+                      script = "KEEPWELL_UNIT=a KEEPWELL_FLEET=/elsewhere setsid sleep 60 & echo "
+                               "$! >" +
+                               note;
+    ASSERT_EQ(::system(script.c_str()), 0); // and its parent is gone
+    const int orphan = std::stoi(read_text(note));
+    ASSERT_TRUE(wait([&] {
+        return read_text("/proc/" + std::to_string(orphan) + "/environ")
+                   .find("KEEPWELL_FLEET=/elsewhere") != std::string::npos;
+    }));
+    EXPECT_EQ(client->survivors("a").size(), 1U) << "the orphan counts as ours";
+    client->signal("a", 1, SIGKILL, SignalScope::Tree);
+    ASSERT_TRUE(wait_for(Seen::TreeEmpty, "a"));
+    EXPECT_TRUE(alive(orphan));
+    ::kill(orphan, SIGKILL);
+}
+
 TEST_P(Tree, TermReachesTheWholeTreeAndWakesAStoppedProcess) {
     const auto pid = spawn(shell("a", "sleep 60 & sleep 61 & kill -STOP $!; wait"));
     ASSERT_NE(pid, 0);
