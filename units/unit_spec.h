@@ -201,7 +201,7 @@ struct LogSpec {
 enum class ReadyKind { Started, Notify, Check, Log };
 struct ReadySpec {
     ReadyKind kind = ReadyKind::Started; // Started = alive for 1 s
-    std::string arg;                     // check ID, or ECMAScript regex
+    std::string arg;                     // check ID, or a regular expression
     bool operator==(const ReadySpec&) const = default;
 };
 
@@ -241,6 +241,7 @@ struct SupervisorSpec {
     std::uint32_t max_parallel_starts = 4;
     std::uint32_t restarts_per_minute = 60; // 0 = off
     double health_threshold = 0.7;
+    std::vector<std::string> redact; // expressions; what they match in a log line is not shown
     bool operator==(const SupervisorSpec&) const = default;
 };
 

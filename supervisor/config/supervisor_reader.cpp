@@ -2,6 +2,7 @@
 
 #include "supervisor/config/defaults.h"
 #include "supervisor/config/expand.h"
+#include "supervisor/config/pattern.h"
 #include "supervisor/config/values.h"
 
 namespace keepwell::config {
@@ -42,6 +43,25 @@ void read_log_level(Reader& reader, std::string& to) {
     if (given) to = kLevels[level];
 }
 
+void read_api(Reader& supervisor, SupervisorSpec& to) {
+    const Node* found = supervisor.table("api");
+    if (found == nullptr) return;
+    Reader api(*found, supervisor.messages());
+    if (api.texts("redact", to.redact)) {
+        for (const Node& item : found->find("redact")->items) {
+            if (const Status good = check_redaction(item.text); !good) {
+                api.error(item, good.error().message);
+            }
+        }
+    }
+    for (const std::string_view key :
+         {"anonymous", "max_streams", "max_streams_per_address", "tokens_file", "tls",
+          "allowed_hosts", "origins", "frame_ancestors", "behind_proxy"}) {
+        api.later(key);
+    }
+    api.finish();
+}
+
 void read_table(const Node& table, SupervisorSpec& to, Messages& messages) {
     Reader reader(table, messages);
     read_folder(reader, "runtime_dir", to.runtime_dir);
@@ -55,7 +75,8 @@ void read_table(const Node& table, SupervisorSpec& to, Messages& messages) {
     reader.integer("max_parallel_starts", to.max_parallel_starts, 1, 10'000);
     reader.integer("restarts_per_minute", to.restarts_per_minute, 0, 1'000'000);
     reader.number("health_threshold", to.health_threshold, 0.0, 1.0);
-    for (const std::string_view key : {"metrics", "api", "history"}) reader.later(key);
+    read_api(reader, to);
+    for (const std::string_view key : {"metrics", "history"}) reader.later(key);
     reader.finish();
 }
 

@@ -80,9 +80,8 @@ class LogFollower {
     std::unique_ptr<Impl> impl_;
 };
 
-// Pure: is there a complete line with a match (ECMAScript, anywhere in the line) in the bytes fed
-// so far? Only the first 1 KiB of a line is looked at. Time is polynomial in it whatever the
-// pattern (but for back-references).
+// Pure: is there a complete line with a match (anywhere in the line) in the bytes fed so far? Only
+// the first kMaxLogLine bytes of a line are looked at. Time is linear whatever the pattern.
 class LineMatcher {
   public:
     static Result<LineMatcher> compile(const std::string& pattern);

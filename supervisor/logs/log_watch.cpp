@@ -1,32 +1,20 @@
 #include "supervisor/logs/line_splitter.h"
 #include "supervisor/logs/log_reader.h"
+#include "supervisor/logs/pattern.h"
 
 #include <chrono>
-#include <exception>
-#include <regex>
 
 namespace keepwell {
 namespace {
 
-constexpr std::size_t kLookedAt = 1024; // the time grows with its square
 constexpr std::chrono::milliseconds kAtOnce{10};
-
-// libstdc++ backtracks by recursion: exponential time, and a deep stack on long lines. Its other
-// executor does neither, but knows no back-references.
-std::regex compile_pattern(const std::string& pattern) {
-    constexpr auto kFlags = std::regex::ECMAScript | std::regex::optimize;
-    try {
-        return std::regex(pattern, kFlags | std::regex_constants::__polynomial);
-    } catch (const std::regex_error&) {
-        return std::regex(pattern, kFlags);
-    }
-}
 
 } // namespace
 
 struct LineMatcher::Impl {
-    std::regex regex;
-    LineSplitter splitter{kLookedAt, {}};
+    explicit Impl(Pattern p) : pattern(std::move(p)) {}
+    Pattern pattern;
+    LineSplitter splitter{kMaxLogLine, {}};
     bool matched = false;
 };
 
@@ -36,25 +24,18 @@ LineMatcher::LineMatcher(LineMatcher&&) noexcept = default;
 LineMatcher& LineMatcher::operator=(LineMatcher&&) noexcept = default;
 
 Result<LineMatcher> LineMatcher::compile(const std::string& pattern) {
-    try {
-        auto impl = std::make_unique<Impl>();
-        impl->regex = compile_pattern(pattern);
-        return LineMatcher(std::move(impl));
-    } catch (const std::exception& e) {
-        return Error{"cannot understand the pattern \"" + pattern + "\": " + e.what() +
-                         " (write an ECMAScript regular expression)",
+    auto compiled = Pattern::compile(pattern);
+    if (!compiled) {
+        return Error{"cannot understand the pattern \"" + pattern +
+                         "\": " + compiled.error().message + " (write a regular expression of RE2)",
                      0};
     }
+    return LineMatcher(std::make_unique<Impl>(std::move(*compiled)));
 }
 
 bool LineMatcher::feed(std::string_view bytes) {
     impl_->splitter.feed(bytes, [this](const std::string& line) {
-        if (impl_->matched) return;
-        try {
-            impl_->matched = std::regex_search(line, impl_->regex);
-        } catch (const std::regex_error&) { // too complex for this line: no match
-            impl_->matched = false;
-        }
+        impl_->matched = impl_->matched || impl_->pattern.found_in(line);
     });
     return impl_->matched;
 }

@@ -63,6 +63,19 @@ TEST_F(ConfigLoad, TheStatusFileComesFromFileThenEnvironmentThenCommandLine) {
     EXPECT_EQ(load_configuration(options).config.supervisor.status_file, "/c/s.json");
 }
 
+TEST_F(ConfigLoad, PatternsOfWhatIsNotShownAreCompiled) {
+    const Configuration config =
+        good("[supervisor.api]\nredact = ['password=\\S+', '(?i)token: .*']\n[unit.a]\n" + kSleep);
+    EXPECT_THAT(config.supervisor.redact, ElementsAre("password=\\S+", "(?i)token: .*"));
+    write("site.toml", "[supervisor.api]\nredact = ['(', 'x*']\n[unit.a]\n" + kSleep);
+    LoadOptions options;
+    options.files = {"site.toml"};
+    const LoadResult loaded = load_configuration(options);
+    ASSERT_EQ(loaded.errors.size(), 2U);
+    EXPECT_THAT(to_string(loaded.errors[0]), HasSubstr("\"(\" is not a regular expression: "));
+    EXPECT_THAT(to_string(loaded.errors[1]), HasSubstr("\"x*\" matches the empty text"));
+}
+
 TEST_F(ConfigLoad, DryRunOfTheSupervisorOrTheCommandLineHoldsForEveryUnit) {
     EXPECT_TRUE(unit(good("[supervisor]\ndry_run = true\n[unit.a]\n" + kSleep), "a").dry_run);
     write("site.toml", "[unit.a]\n" + kSleep);
