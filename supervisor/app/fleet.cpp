@@ -240,6 +240,7 @@ void Fleet::on_list_complete() {
     reconciled_ = true;
     for (const UnitIndex i : engine_.all())
         if (!engine_.retiring(i)) reconcile(i);
+    p_.reconciled();
     p_.changed();
 }
 

@@ -43,7 +43,8 @@ class Fleet final : public EngineListener, public ProcessListener {
         HttpClient& http;
         TcpProbe& tcp;
         Clock& mutable_clock;
-        std::function<void()> changed; // the document has news
+        std::function<void()> changed;    // the document has news
+        std::function<void()> reconciled; // once: what the keeper holds is known
         std::function<void(const std::string& key, const LogSpec&)>
             log_added; // a unit's log settings
         std::function<void(const std::string& key)> log_removed;
@@ -57,6 +58,7 @@ class Fleet final : public EngineListener, public ProcessListener {
 
     // Stops everything in reverse order; `done` is called once when nothing lives any more.
     void shut_down(const std::string& who, std::function<void()> done);
+    bool reconciled() const { return reconciled_; }
     bool shutting_down() const { return !shutdown_id_.empty(); }
 
     // For Control.

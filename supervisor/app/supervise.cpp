@@ -4,6 +4,7 @@
 #include "supervisor/app/control_impl.h"
 #include "supervisor/app/fleet.h"
 #include "supervisor/app/log_book.h"
+#include "supervisor/app/manager_notice.h"
 #include "supervisor/app/metrics.h"
 #include "supervisor/app/reload.h"
 #include "supervisor/config/last_good.h"
@@ -24,7 +25,6 @@ namespace keepwell {
 
 namespace {
 
-constexpr std::uint64_t kAliveMs = 5000;
 constexpr std::uint64_t kSettleMs = 20;
 constexpr std::uint64_t kHistoryMs = 30'000;
 constexpr std::size_t kEventsBack = 4000;
@@ -67,6 +67,7 @@ class Supervisor {
     SupervisorSnapshot snapshot();
     std::string runtime_json();
     Result<std::string> reload(bool dry, const std::string& who);
+    Result<std::string> reload_now(const std::string& who);
     void begin_shutdown(const std::string& who);
     void finish();
     void leave();
@@ -97,6 +98,7 @@ class Supervisor {
     Fleet fleet_;
     ControlImpl control_;
     Metrics metrics_;
+    ManagerNotice notice_;
     std::unique_ptr<ApiServer> api_;
     // A restart is a burst of changes; the document is made once it is over, so that no spawn waits
     // for it.
@@ -124,6 +126,7 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
       http_(loop_),
       tcp_(loop_),
       fleet_({loop_, clock_, timers_, keeper_, keeper_, http_, tcp_, clock_, [this] { changed(); },
+              [this] { notice_.ready(); },
               [this](const std::string& key, const LogSpec& s) { logs_.set(key, s); },
               [this](const std::string& key) { logs_.forget(key); }},
              *state_, wanted_, events_, spec()),
@@ -131,10 +134,13 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                 [this](bool dry, const std::string& who) { return reload(dry, who); },
                 [this](const std::string& who) { begin_shutdown(who); }, keeper_}),
       metrics_(loop_, fleet_),
+      notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
+               [this](const std::string& text) { keeper_.notify(text); }}),
       settle_(loop_,
               [this] {
                   settling_ = false;
                   if (writer_) writer_->changed();
+                  notice_.changed();
               }),
       alive_(loop_, [this] { keeper_.alive(); }),
       history_(loop_, [this] { fleet_.tick(); }) {}
@@ -149,7 +155,13 @@ std::unique_ptr<StateFile> Supervisor::open_state() {
 
 KeeperClient::Hooks Supervisor::keeper_hooks() {
     KeeperClient::Hooks h;
-    h.on_connected = [this](std::vector<StagePipe> stages) { logs_.connected(std::move(stages)); };
+    h.on_connected = [this](std::vector<StagePipe> stages) {
+        const auto every =
+            std::chrono::duration_cast<std::chrono::milliseconds>(keeper_.alive_interval());
+        const auto ms = static_cast<std::uint64_t>(every.count());
+        alive_.start(ms, ms);
+        logs_.connected(std::move(stages));
+    };
     h.on_output = [this](const std::string& key, Generation g, int fd) { logs_.take(key, g, fd); };
     h.on_stop_requested = [this] { begin_shutdown("a signal"); };
     h.on_reload_requested = [this] {
@@ -226,9 +238,16 @@ std::string Supervisor::runtime_json() {
 
 Result<std::string> Supervisor::reload(bool dry, const std::string& who) {
     if (fleet_.shutting_down()) return Error{"cannot reload: keepwell is shutting down", 0};
+    if (dry) return apply_reload(fleet_, load_configuration(options_.load), true);
+    notice_.reloading();
+    auto result = reload_now(who);
+    notice_.ready();
+    return result;
+}
+
+Result<std::string> Supervisor::reload_now(const std::string& who) {
     LoadResult fresh = load_configuration(options_.load);
-    auto result = apply_reload(fleet_, fresh, dry);
-    if (dry) return result;
+    auto result = apply_reload(fleet_, fresh, false);
     if (!result) {
         fleet_.timeline().add("", "reload",
                               who + ": refused, nothing was changed: " + result.error().message);
@@ -266,6 +285,7 @@ void Supervisor::restore_events() {
 void Supervisor::begin_shutdown(const std::string& who) {
     if (fleet_.shutting_down()) return;
     spdlog::info("stopping everything, asked by {}", who);
+    notice_.stopping();
     note_ = "stopping";
     fleet_.shut_down(who, [this] { finish(); });
 }
@@ -308,7 +328,6 @@ Result<int> Supervisor::run() {
     keeper_.set_listener(&fleet_);
     keeper_.start();
     keeper_.alive();
-    alive_.start(kAliveMs, kAliveMs);
     history_.start(kHistoryMs, kHistoryMs);
     metrics_.start();
     writer_->start();

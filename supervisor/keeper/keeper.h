@@ -48,6 +48,8 @@ inline constexpr std::uint32_t kNoLane = ~0U;
 // Ticks after a sign of life that are one sleep: it comes every five, so a healthy supervisor costs
 // no wake-ups.
 inline constexpr std::uint32_t kQuietTicks = 10;
+inline constexpr std::uint32_t kAliveTicks = 5; // between signs of life
+inline constexpr std::uint32_t kAbortAfterTicks = 30, kKillAfterTicks = 35;
 
 struct Record {
     char key[wire::kKeySize];
@@ -135,6 +137,14 @@ struct Supervisor {
     std::int64_t next_tick_ns = 0;
 };
 
+struct Manager { // who started us and wants to know how we are: systemd
+    char path[112] = {};
+    std::size_t path_length = 0; // 0 = nobody
+    std::int64_t watchdog_ns = 0, next_pet_ns = 0, retry_ns = 0;
+    char pending[4096] = {}; // messages it did not take yet, each with its NUL
+    std::size_t pending_size = 0;
+};
+
 struct Keeper {
     const char* runtime_dir = nullptr;
     char fleet[512] = {}; // the same without symbolic links: the value of KEEPWELL_FLEET
@@ -157,6 +167,7 @@ struct Keeper {
     std::uint32_t next_serial = 1;
     StateFile state;
     Supervisor supervisor;
+    Manager manager;
     std::int64_t next_reap_ns = 0;  // look for orphans; 0 = no sign of any
     std::int64_t next_sweep_ns = 0; // remove leaves that no unit took again; 0 = there are none
     bool scan_wanted = false;       // a tree without a cgroup may have ended
@@ -239,6 +250,11 @@ bool open_state(Keeper&); // and adopts what it holds
 bool save(Keeper&, Record&);
 void forget(Keeper&, Record&);
 void save_supervisor(Keeper&);
+
+// manager.cpp
+void find_manager(Keeper&);
+void tell_manager(Keeper&, const char* text); // lines as sd_notify takes them
+void pet_manager(Keeper&, std::int64_t now);
 
 // adopt.cpp
 void adopt(Keeper&, Record&); // a record from the state file: is its process alive?

@@ -130,7 +130,8 @@ struct KeeperClient::Impl {
     std::unordered_map<std::string, Instance> instances;
     std::vector<Unsent> unsent;
     std::string cgroup_base, fleet;
-    std::int64_t keeper_pid = 0;
+    std::int64_t keeper_pid = 0, alive_ms = 5000;
+    bool manager = false;
     Link link;
     KeeperTasks tasks;
     uv::Timer unsent_timer;
@@ -163,12 +164,15 @@ void KeeperClient::Impl::on_message(Received& in) {
     case wire::Type::Ack:
     case wire::Type::List:
     case wire::Type::Alive:
-    case wire::Type::Finished: return;
+    case wire::Type::Finished:
+    case wire::Type::Notify: return;
     }
 }
 
 void KeeperClient::Impl::welcome(const wire::WelcomeMessage& m, Received& in) {
     keeper_pid = m.keeper_pid;
+    if (m.alive_ms > 0) alive_ms = m.alive_ms;
+    manager = (m.header.flags & wire::kManager) != 0;
     cgroup_base.assign(m.cgroup_base, ::strnlen(m.cgroup_base, sizeof m.cgroup_base));
     fleet.assign(m.fleet, ::strnlen(m.fleet, sizeof m.fleet));
     std::vector<StagePipe> pipes;
@@ -319,6 +323,16 @@ void KeeperClient::finished(int exit_code) {
     impl_->send(m, wire::Type::Finished);
 }
 
+void KeeperClient::notify(const std::string& text) {
+    if (!impl_->manager || text.size() > wire::kMaxNotice) return;
+    wire::Header h;
+    h.type = wire::Type::Notify;
+    h.size = static_cast<std::uint32_t>(sizeof h + text.size());
+    impl_->link.send(message_bytes(&h, sizeof h) + text);
+}
+
+bool KeeperClient::has_manager() const { return impl_->manager; }
+Duration KeeperClient::alive_interval() const { return std::chrono::milliseconds(impl_->alive_ms); }
 bool KeeperClient::flushed() const { return impl_->link.flushed(); }
 std::int64_t KeeperClient::keeper_pid() const { return impl_->keeper_pid; }
 void KeeperClient::set_listener(ProcessListener* listener) { impl_->listener = listener; }

@@ -44,10 +44,14 @@ class KeeperClient final : public ProcessHost, public TaskHost {
     KeeperClient(const KeeperClient&) = delete;
     KeeperClient& operator=(const KeeperClient&) = delete;
 
-    void start();                    // once, after set_listener
-    void alive();                    // "my loop turns"; the first one arms the keeper's watchdog
-    void finished(int exit_code);    // every unit is stopped: the keeper shall exit with this code
-    bool flushed() const;            // the socket has taken everything that was said
+    void start();                 // once, after set_listener
+    void alive();                 // "my loop turns"; the first one arms the keeper's watchdog
+    void finished(int exit_code); // every unit is stopped: the keeper shall exit with this code
+    bool flushed() const;         // the socket has taken everything that was said
+    // sd_notify lines for the service manager that started the keeper; dropped where there is none.
+    void notify(const std::string& text);
+    bool has_manager() const;        // known from on_connected on
+    Duration alive_interval() const; // say alive() this often; known from on_connected on
     std::int64_t keeper_pid() const; // 0 until on_connected
 
     void set_listener(ProcessListener*) override;

@@ -27,7 +27,7 @@ namespace {
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kReapAfterNs = kSecond / 5;
 constexpr std::uint32_t kFirstBackoffMs = 100, kLastBackoffMs = 5000;
-constexpr std::uint32_t kAbortAfterTicks = 30, kKillAfterTicks = 35;
+constexpr std::int64_t kFirstSignNs = 60 * kSecond; // of a supervisor that has just started
 
 bool env_set(const char* name) {
     const char* value = std::getenv(name);
@@ -136,6 +136,9 @@ void launch(Keeper& k) {
     Supervisor& s = k.supervisor;
     s.restart_at_ns = 0;
     if (start_supervisor(k)) {
+        s.watchdog = true;
+        s.silent_ticks = 0;
+        s.next_tick_ns = s.started_ns + kFirstSignNs;
         save_supervisor(k);
         return;
     }
@@ -153,6 +156,7 @@ void signal_all(Keeper& k, int signal) {
 void stop_alone(Keeper& k) {
     if (k.stopping_alone) return;
     k.stopping_alone = true;
+    tell_manager(k, "STOPPING=1\nSTATUS=ending every daemon");
     k.kill_all_ns = now_ns() + 10 * kSecond;
     k.give_up_ns = now_ns() + 15 * kSecond;
     signal_all(k, SIGTERM);
@@ -207,6 +211,7 @@ void check_deadlines(Keeper& k, std::int64_t now) {
     if (k.next_sweep_ns != 0 && now >= k.next_sweep_ns) sweep_leaves(k);
     if (k.scan_wanted && now >= k.next_scan_ns) scan_trees(k);
     tick(k, now);
+    pet_manager(k, now);
     if (s.retry_send_ns != 0 && now >= s.retry_send_ns) {
         s.retry_send_ns = 0;
         s.send_blocked = false;
@@ -239,6 +244,8 @@ int wait_ms(const Keeper& k, std::int64_t now) {
     at(k.next_sweep_ns);
     if (k.scan_wanted) at(k.next_scan_ns == 0 ? now : k.next_scan_ns);
     if (s.watchdog && s.pid != 0) at(s.next_tick_ns);
+    at(k.manager.next_pet_ns);
+    at(k.manager.retry_ns);
     if (s.pid != 0) at(s.kill_at_ns);
     if (s.pid == 0 && !k.stopping) at(s.restart_at_ns);
     at(s.retry_send_ns);
@@ -292,6 +299,7 @@ int run(Keeper& k) {
     }
     if (!take_lock(k)) return 1;
     find_capabilities(k);
+    find_manager(k);
     if (!prepare_events(k)) {
         say("cannot start: %s", std::strerror(errno));
         return 1;
@@ -377,6 +385,7 @@ void on_supervisor_exit(Keeper& k) {
     s.restart_at_ns = now + std::int64_t{s.backoff_ms} * 1'000'000;
     say("the supervisor (pid %d) ended (%s); starting it again in %u ms%s", pid, how, s.backoff_ms,
         s.early_deaths >= 3 ? "; it keeps dying soon after its start" : "");
+    tell_manager(k, "STATUS=starting the supervisor again");
 }
 
 } // namespace keepwell::keeper

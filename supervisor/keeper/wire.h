@@ -23,6 +23,7 @@ inline constexpr std::uint32_t kPageSize = 64; // reports in one page; fewer tha
 inline constexpr std::uint32_t kInlineBody = 32768; // larger bodies ride in a sealed memfd
 inline constexpr std::uint32_t kMaxBody = 16U << 20;
 inline constexpr std::size_t kMaxMessage = 48U << 10;
+inline constexpr std::size_t kMaxNotice = 1000;
 
 enum class Type : std::uint16_t {
     // to the keeper
@@ -34,6 +35,7 @@ enum class Type : std::uint16_t {
     List,
     Alive,
     Finished,
+    Notify, // text for the service manager follows
     // to the supervisor
     Welcome = 64,
     Spawned,
@@ -59,6 +61,8 @@ inline constexpr std::uint32_t kFailed = 1U << 9;
 inline constexpr std::uint32_t kErrors = 1U << 10; // a pipe of its own for stderr rides along
 inline constexpr std::uint32_t kNotify = 1U << 11; // the unit's notify socket rides along
 // The descriptors of one report come in this order: output, errors, notify.
+// Header::flags of Welcome
+inline constexpr std::uint32_t kManager = 1U << 0; // there is a service manager to be told
 // Header::flags of Ack
 inline constexpr std::uint32_t kAckExit = 1U << 0;
 inline constexpr std::uint32_t kAckTree = 1U << 1;
@@ -114,6 +118,7 @@ struct FinishedMessage {
 struct WelcomeMessage { // with both ends of each staging pipe: read, write, read, write
     Header header;
     std::int64_t keeper_pid = 0;
+    std::int64_t alive_ms = 0;  // say Alive this often
     char cgroup_base[512] = {}; // directory of the units' leaves; empty = none
     char fleet[512] = {};       // value of KEEPWELL_FLEET
 };

@@ -80,7 +80,9 @@ bool send_welcome(Keeper& k) {
     wire::WelcomeMessage m;
     m.header.type = wire::Type::Welcome;
     m.header.size = sizeof m;
+    if (k.manager.path_length > 0) m.header.flags = wire::kManager;
     m.keeper_pid = getpid();
+    m.alive_ms = k.tick_ns * kAliveTicks / 1'000'000;
     std::snprintf(m.cgroup_base, sizeof m.cgroup_base, "%s", k.cgroup_path);
     std::snprintf(m.fleet, sizeof m.fleet, "%s", k.fleet);
     int fds[4];
@@ -271,6 +273,15 @@ bool take_signal(Keeper& k, const unsigned char* data, std::size_t size) {
     return true;
 }
 
+bool take_notice(Keeper& k, const unsigned char* data, std::size_t size) {
+    char text[wire::kMaxNotice + 1] = {};
+    size -= sizeof(wire::Header);
+    if (size > wire::kMaxNotice) return false;
+    std::memcpy(text, data + sizeof(wire::Header), size);
+    tell_manager(k, text);
+    return true;
+}
+
 bool take(Keeper& k, const wire::Header& h, const unsigned char* data, std::size_t size, int fd) {
     Supervisor& s = k.supervisor;
     if (!s.greeted && h.type != wire::Type::Hello) return false;
@@ -281,6 +292,7 @@ bool take(Keeper& k, const wire::Header& h, const unsigned char* data, std::size
     case wire::Type::Alive: take_alive(k); return true;
     case wire::Type::Ack: take_ack(k, h); return true;
     case wire::Type::Signal: return take_signal(k, data, size);
+    case wire::Type::Notify: return take_notice(k, data, size);
     case wire::Type::Spawn:
     case wire::Type::Task:
         if (size < sizeof(wire::SpawnMessage)) return false;
