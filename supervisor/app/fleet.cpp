@@ -2,6 +2,7 @@
 
 #include "supervisor/engine/names.h"
 #include "supervisor/engine/record_codec.h"
+#include "supervisor/logs/log_names.h"
 #include "units/reason.h"
 
 #include <algorithm>
@@ -173,6 +174,9 @@ std::string Fleet::spawn_error(const UnitSpec& spec, SpawnStage stage, int error
                stage == SpawnStage::Uid) {
         name = "user";
         subject = spec.process.user ? spec.process.user->name : "";
+    } else if (stage == SpawnStage::Prepare && spec.log.mode == LogMode::File) {
+        name = "log";
+        subject = log_path(config_.supervisor.log_dir, spec.key);
     }
     std::string text = fmt::format("{}{}{}: {}", to_string(stage), subject.empty() ? "" : " ",
                                    subject, std::strerror(error));

@@ -1,5 +1,7 @@
 #include "supervisor/app/log_book.h"
 
+#include "supervisor/logs/log_names.h"
+
 #include <unistd.h>
 
 namespace keepwell {
@@ -21,40 +23,74 @@ void LogBook::connected(std::vector<StagePipe> stages) {
         options.stage_write = stages[i].write;
         options.owner = state_.stage_owner(i);
         options.report = [this](LogReport r) {
-            async_.post([this, r = std::move(r)] { report_(r); });
+            async_.post([this, r = std::move(r)] { on_report(r); });
         };
         movers_.push_back(std::make_unique<LogMover>(std::move(options)));
     }
 }
 
-LogMover* LogBook::mover_of(const std::string& key) {
+LogMover* LogBook::mover_of(const std::string& name) {
     return movers_.empty() ? nullptr
-                           : movers_[std::hash<std::string>{}(key) % movers_.size()].get();
+                           : movers_[std::hash<std::string>{}(name) % movers_.size()].get();
 }
 
 void LogBook::set(const std::string& key, const LogSpec& spec) {
-    const auto [it, is_new] = specs_.insert_or_assign(key, spec);
-    (void)it;
-    if (auto* mover = mover_of(key); mover && !is_new) mover->configure(key, spec);
+    const auto [it, is_new] = books_.try_emplace(key);
+    it->second.spec = spec;
+    if (is_new) return;
+    for (const std::string& name : {key, errors_key(key)})
+        if (auto* mover = mover_of(name)) mover->configure(name, spec);
 }
 
 void LogBook::forget(const std::string& key) {
-    specs_.erase(key);
-    if (auto* mover = mover_of(key)) mover->remove(key);
+    books_.erase(key);
+    for (const std::string& name : {key, errors_key(key)})
+        if (auto* mover = mover_of(name); mover && !books_.contains(name)) mover->remove(name);
+}
+
+const LogSpec& LogBook::spec_of(const std::string& key) const {
+    static const LogSpec kDefault;
+    const auto it = books_.find(key);
+    return it == books_.end() ? kDefault : it->second.spec;
 }
 
 void LogBook::take(const std::string& key, Generation generation, int pipe_fd) {
-    auto* mover = mover_of(key);
+    add(key, generation, pipe_fd, spec_of(key));
+}
+
+void LogBook::take_errors(const std::string& key, Generation generation, int pipe_fd) {
+    add(errors_key(key), generation, pipe_fd, spec_of(key));
+}
+
+void LogBook::add(const std::string& name, Generation generation, int pipe_fd,
+                  const LogSpec& spec) {
+    auto* mover = mover_of(name);
     if (!mover) {
         ::close(pipe_fd);
         return;
     }
     LogSource source;
-    source.key = key;
+    source.key = name;
     source.generation = generation;
     source.pipe_fd = pipe_fd;
-    if (const auto it = specs_.find(key); it != specs_.end()) source.spec = it->second;
+    source.spec = spec;
     mover->add(std::move(source));
+}
+
+void LogBook::on_report(LogReport r) {
+    auto book = books_.find(r.key);
+    const bool errors = book == books_.end();
+    if (errors) {
+        const auto unit = unit_of_errors_key(r.key);
+        if (unit) book = books_.find(*unit);
+        if (book == books_.end()) return; // of a unit that is gone
+        r.key = *unit;
+    }
+    book->second.last[errors ? 1 : 0] = r;
+    const LogReport& other = book->second.last[errors ? 0 : 1];
+    r.dropped_bytes += other.dropped_bytes;
+    if (r.error.empty()) r.error = other.error;
+    report_(r);
 }
 
 } // namespace keepwell

@@ -1,6 +1,7 @@
 // LogBook: which mover carries which unit's output, with what settings. Output that comes before
 // the staging pipes are there cannot happen (the keeper sends them first). Reports of the movers'
-// threads arrive at `report` on the loop.
+// threads arrive at `report` on the loop, under the unit's key: where stderr has a file of its own,
+// bytes dropped are those of both, and an error is that of either.
 #pragma once
 
 #include "supervisor/engine/state_file.h"
@@ -24,15 +25,23 @@ class LogBook {
     void set(const std::string& key, const LogSpec&); // new or changed settings
     void forget(const std::string& key);
     void take(const std::string& key, Generation, int pipe_fd); // owns pipe_fd
+    void take_errors(const std::string& key, Generation, int pipe_fd);
     void close() { movers_.clear(); } // what is not moved yet stays in the pipes
 
   private:
-    LogMover* mover_of(const std::string& key);
+    struct Book {
+        LogSpec spec;
+        LogReport last[2]; // of stdout and of stderr
+    };
+    LogMover* mover_of(const std::string& name);
+    void add(const std::string& name, Generation, int pipe_fd, const LogSpec&);
+    void on_report(LogReport);
+    const LogSpec& spec_of(const std::string& key) const;
 
     StateFile& state_;
     std::string directory_;
     std::function<void(LogReport)> report_;
-    std::unordered_map<std::string, LogSpec> specs_;
+    std::unordered_map<std::string, Book> books_;
     uv::Async async_;
     std::vector<std::unique_ptr<LogMover>> movers_; // after async_: their threads post to it
 };

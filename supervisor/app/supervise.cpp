@@ -163,6 +163,9 @@ KeeperClient::Hooks Supervisor::keeper_hooks() {
         logs_.connected(std::move(stages));
     };
     h.on_output = [this](const std::string& key, Generation g, int fd) { logs_.take(key, g, fd); };
+    h.on_errors = [this](const std::string& key, Generation g, int fd) {
+        logs_.take_errors(key, g, fd);
+    };
     h.on_stop_requested = [this] { begin_shutdown("a signal"); };
     h.on_reload_requested = [this] {
         const auto r = reload(false, "SIGHUP");
@@ -326,6 +329,7 @@ Result<int> Supervisor::run() {
     if (!api) return api.error();
     api_ = std::move(*api);
     keeper_.set_listener(&fleet_);
+    keeper_.set_log_directory(spec().log_dir);
     keeper_.start();
     keeper_.alive();
     history_.start(kHistoryMs, kHistoryMs);

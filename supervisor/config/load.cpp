@@ -9,6 +9,7 @@
 #include "supervisor/config/supervisor_reader.h"
 #include "supervisor/config/unit_reader.h"
 #include "supervisor/config/values.h"
+#include "supervisor/logs/log_names.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -44,6 +45,7 @@ class Loader {
         }
         read_unused_templates();
         warn_if_empty(units);
+        refuse_shared_logs();
         resolve_names(specs_, raws_, names_, context_);
         config.units = in_start_order(std::move(specs_), raws_, context_);
         return config;
@@ -54,6 +56,20 @@ class Loader {
         if (notify == nullptr) return;
         Reader reader(*notify, context_.messages);
         for (const Node& item : notify->items) reader.later(item.key);
+    }
+
+    // The stderr of web goes to web.err.log, which is also where the output of a unit web.err goes.
+    void refuse_shared_logs() {
+        for (const UnitSpec& spec : specs_) {
+            const auto other = std::ranges::find(specs_, errors_key(spec.key),
+                                                 [](const auto& u) { return u.key; });
+            if (!spec.log.separate_stderr || other == specs_.end()) continue;
+            const Node& node = raws_[static_cast<std::size_t>(other - specs_.begin())].node;
+            context_.messages.error(node.key_where,
+                                    "cannot read " + node.path +
+                                        ": its log would be the one of the stderr of " +
+                                        quote(spec.key) + " (rename one of them)");
+        }
     }
 
     // A template is one level: what looks like a chain would silently lose a part.

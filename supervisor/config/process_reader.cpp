@@ -145,8 +145,11 @@ void read_log(Reader& unit, LogSpec& to) {
             log.warning(*node, std::string("not available yet; ") + instead);
     };
     later(to.compress, "compress", "rotated files stay as they are");
-    later(to.mode == LogMode::File, "mode", "taken as \"pipe\"");
-    later(to.separate_stderr, "stderr", "taken as \"merged\"");
+    const bool reopens = unit.node().find("reload_command") != nullptr;
+    if (to.mode == LogMode::File && !reopens) {
+        log.warning(*found->find("mode"), "the file is never rotated without a reload_command that "
+                                          "lets the daemon open it anew");
+    }
     log.finish();
 }
 

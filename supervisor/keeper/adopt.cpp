@@ -11,13 +11,13 @@ namespace keepwell::keeper {
 
 namespace {
 
-// The child's own end is the only name the pipe still has.
-int find_output(const Record& r) {
-    for (int fd = 1; r.output_inode != 0 && fd <= 2; ++fd) {
+// The child's own end is the only name a pipe still has.
+int find_pipe(pid_t pid, std::uint64_t inode) {
+    for (int fd = 1; inode != 0 && fd <= 2; ++fd) {
         char path[40];
-        std::snprintf(path, sizeof path, "/proc/%d/fd/%d", r.pid, fd);
+        std::snprintf(path, sizeof path, "/proc/%d/fd/%d", pid, fd);
         struct stat st {};
-        if (stat(path, &st) != 0 || !S_ISFIFO(st.st_mode) || st.st_ino != r.output_inode) continue;
+        if (stat(path, &st) != 0 || !S_ISFIFO(st.st_mode) || st.st_ino != inode) continue;
         return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     }
     return -1;
@@ -50,7 +50,8 @@ void adopt(Keeper& k, Record& r) {
     }
     r.leaf = r.leaf && in_leaf(k, r);
     r.phase = Phase::Running;
-    r.output.reset(find_output(r));
+    r.output.reset(find_pipe(r.pid, r.output_inode));
+    r.errors.reset(find_pipe(r.pid, r.errors_inode));
     save(k, r);
     watch(k, r.pidfd.get(), EPOLLIN, Source::RecordExit, r.index, r.serial);
 }

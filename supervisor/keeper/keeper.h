@@ -76,7 +76,8 @@ struct Record {
     std::uint32_t uid;
     pid_t pid;
     Fd pidfd, output, stage_pipe;
-    std::uint64_t start_ticks, output_inode;
+    Fd errors; // read end of a pipe of its own for stderr
+    std::uint64_t start_ticks, output_inode, errors_inode;
     std::int64_t started_ns, exited_ns;
     std::int64_t deadline_ns; // exec stage, then kill_at of a task; of a zombie of others: give up
     std::int64_t kill_at_ns;
@@ -104,14 +105,16 @@ struct StateFile {
 
 struct Ends { // of one spawn; all close themselves on any failure
     Fd go_read, go_write, stage_read, stage_write, output_read, output_child;
+    Fd errors_read, errors_child;
 };
 
 struct Capabilities {
     bool clone3 = true, cgroup = true, pidfd_info = true;
 };
 
-inline constexpr int kNullFd = 3;    // /dev/null, the stdin of every child
-inline constexpr int kFirstLane = 4; // a lane is three low descriptors: go, stage, output
+inline constexpr int kNullFd = 3; // /dev/null, the stdin of every child
+inline constexpr int kFirstLane = 4;
+inline constexpr int kLaneSize = 4; // low descriptors: go, stage, output, errors
 inline constexpr std::uint32_t kLanes = 16;
 inline constexpr std::uint32_t kBuckets = 1024; // a power of two
 
@@ -224,6 +227,10 @@ bool start_supervisor(Keeper&);
 pid_t clone_child(const Keeper&, int cgroup, bool share_files, int& pidfd);
 void release_lane(Keeper&, Record&);
 void make_spare(Keeper&);
+
+// output.cpp
+bool make_output_pipe(bool large, Fd& read_end, Fd& child_end);
+int open_log_file(const wire::Body&, char* path); // in the child; errno in negative on failure
 
 // cgroup.cpp
 void find_cgroup(Keeper&);

@@ -22,9 +22,9 @@ constexpr std::size_t kMaxSurvivors = 64;
 struct Instance {
     Generation generation = 0;
     std::int64_t pid = 0;
-    bool wanted = false;    // asked for here, not answered yet
-    bool announced = false; // the listener knows that it lives
-    bool output = false;
+    bool wanted = false;                 // asked for here, not answered yet
+    bool announced = false;              // the listener knows that it lives
+    bool output = false, errors = false; // handed on
     bool leaf = false;
     bool exited = false;
     bool tree_gone = false;
@@ -52,6 +52,22 @@ wire::Scope scope_of(SignalScope scope) {
     case SignalScope::Tree: return wire::Scope::Tree;
     }
     return wire::Scope::Process;
+}
+
+struct Ends { // what rides along with a report
+    UniqueFd output, errors;
+};
+
+// Takes one report's descriptors, in the wire's order.
+Ends take_ends(const wire::Report& m, std::vector<UniqueFd>& fds, std::size_t& next) {
+    const auto one = [&](std::uint32_t flag) {
+        const bool there = (m.header.flags & flag) != 0 && next < fds.size();
+        return there ? std::move(fds[next++]) : UniqueFd();
+    };
+    Ends e;
+    e.output = one(wire::kOutput);
+    e.errors = one(wire::kErrors);
+    return e;
 }
 
 struct Search { // for survivors without a cgroup: descendants, and the mark
@@ -116,13 +132,13 @@ struct KeeperClient::Impl {
     }
     void welcome(const wire::WelcomeMessage&, Received&);
     void page(Received&);
-    void adopt(const wire::Report&, UniqueFd output);
+    void adopt(const wire::Report&, Ends);
     void report(const wire::Report&, Received&);
-    void spawned(const wire::Report&, UniqueFd output);
+    void spawned(const wire::Report&, Ends);
     void spawn_failed(const wire::Report&);
     void exited(const wire::Report&);
     void tree_empty(const wire::Report&);
-    void give_output(const std::string& key, Instance&, UniqueFd);
+    void give(const std::string& key, Instance&, Ends);
     void report_unsent();
 
     Hooks hooks;
@@ -132,6 +148,7 @@ struct KeeperClient::Impl {
     std::string cgroup_base, fleet;
     std::int64_t keeper_pid = 0, alive_ms = 5000;
     bool manager = false;
+    std::string log_dir;
     Link link;
     KeeperTasks tasks;
     uv::Timer unsent_timer;
@@ -195,10 +212,7 @@ void KeeperClient::Impl::page(Received& in) {
     std::size_t next_fd = 0;
     for (wire::Report& m : reports) {
         m.header.key[wire::kKeySize - 1] = '\0';
-        UniqueFd output;
-        if ((m.header.flags & wire::kOutput) != 0 && next_fd < in.fds.size())
-            output = std::move(in.fds[next_fd++]);
-        adopt(m, std::move(output));
+        adopt(m, take_ends(m, in.fds, next_fd));
     }
     if (head->next == 0) {
         if (listener != nullptr) listener->on_list_complete();
@@ -209,7 +223,7 @@ void KeeperClient::Impl::page(Received& in) {
     send(m, wire::Type::List);
 }
 
-void KeeperClient::Impl::adopt(const wire::Report& m, UniqueFd output) {
+void KeeperClient::Impl::adopt(const wire::Report& m, Ends ends) {
     const std::string key = m.header.key;
     if ((m.header.flags & wire::kFailed) != 0) return spawn_failed(m);
     Instance& i = instances[key];
@@ -218,7 +232,7 @@ void KeeperClient::Impl::adopt(const wire::Report& m, UniqueFd output) {
     i.generation = m.header.generation;
     i.pid = m.pid;
     i.leaf = (m.header.flags & wire::kLeaf) != 0;
-    give_output(key, i, std::move(output));
+    give(key, i, std::move(ends));
     if ((m.header.flags & wire::kExitAcked) == 0) {
         i.announced = true;
         if (listener != nullptr)
@@ -234,8 +248,8 @@ void KeeperClient::Impl::adopt(const wire::Report& m, UniqueFd output) {
 void KeeperClient::Impl::report(const wire::Report& m, Received& in) {
     if ((m.header.flags & wire::kTask) != 0 || m.header.key[0] == '\0')
         return tasks.on_report(m, in);
-    UniqueFd output = in.fds.empty() ? UniqueFd() : std::move(in.fds.front());
-    if (m.header.type == wire::Type::Spawned) return spawned(m, std::move(output));
+    std::size_t next_fd = 0;
+    if (m.header.type == wire::Type::Spawned) return spawned(m, take_ends(m, in.fds, next_fd));
     if (m.header.type == wire::Type::SpawnFailed) return spawn_failed(m);
     const auto it = instances.find(m.header.key);
     if (it == instances.end() || it->second.generation != m.header.generation) return; // LIST tells
@@ -243,13 +257,14 @@ void KeeperClient::Impl::report(const wire::Report& m, Received& in) {
     tree_empty(m);
 }
 
-void KeeperClient::Impl::give_output(const std::string& key, Instance& i, UniqueFd output) {
-    if (!output || i.output) return;
-    i.output = true;
-    if (hooks.on_output) hooks.on_output(key, i.generation, output.release());
+void KeeperClient::Impl::give(const std::string& key, Instance& i, Ends ends) {
+    if (ends.output && !std::exchange(i.output, true) && hooks.on_output)
+        hooks.on_output(key, i.generation, ends.output.release());
+    if (ends.errors && !std::exchange(i.errors, true) && hooks.on_errors)
+        hooks.on_errors(key, i.generation, ends.errors.release());
 }
 
-void KeeperClient::Impl::spawned(const wire::Report& m, UniqueFd output) {
+void KeeperClient::Impl::spawned(const wire::Report& m, Ends ends) {
     const std::string key = m.header.key;
     Instance& i = instances[key];
     if (i.generation != m.header.generation) {
@@ -259,7 +274,7 @@ void KeeperClient::Impl::spawned(const wire::Report& m, UniqueFd output) {
     }
     i.pid = m.pid;
     i.leaf = (m.header.flags & wire::kLeaf) != 0;
-    give_output(key, i, std::move(output));
+    give(key, i, std::move(ends));
     i.announced = true;
     const bool wanted = std::exchange(i.wanted, false);
     if (wanted && listener != nullptr) listener->on_spawned(key, m.header.generation, m.pid);
@@ -335,11 +350,15 @@ bool KeeperClient::has_manager() const { return impl_->manager; }
 Duration KeeperClient::alive_interval() const { return std::chrono::milliseconds(impl_->alive_ms); }
 bool KeeperClient::flushed() const { return impl_->link.flushed(); }
 std::int64_t KeeperClient::keeper_pid() const { return impl_->keeper_pid; }
+void KeeperClient::set_log_directory(std::string directory) {
+    impl_->log_dir = std::move(directory);
+}
 void KeeperClient::set_listener(ProcessListener* listener) { impl_->listener = listener; }
 
 void KeeperClient::spawn(const UnitSpec& spec, Generation generation) {
     Impl& d = *impl_;
-    SpawnBody body = spawn_body(spec.process, spec.key, "", spec.log.mode == LogMode::None);
+    SpawnBody body =
+        spawn_body(spec.process, spec.key, "", output_of(spec.log, spec.key, d.log_dir));
     if (spec.key.empty() || spec.key.size() >= wire::kKeySize) body.error = ENAMETOOLONG;
     if (body.error != 0) {
         d.unsent.push_back({spec.key, generation, body.error});

@@ -33,6 +33,8 @@ class KeeperClient final : public ProcessHost, public TaskHost {
     struct Hooks {
         // The read end of an instance's output pipe; before its on_spawned or on_adopted.
         std::function<void(const std::string& key, Generation, int pipe_fd)> on_output;
+        // That of its stderr, where it has a pipe of its own; at the same moment.
+        std::function<void(const std::string& key, Generation, int pipe_fd)> on_errors;
         std::function<void()> on_stop_requested;   // the keeper got SIGTERM or SIGINT
         std::function<void()> on_reload_requested; // the keeper got SIGHUP
         std::function<void(std::vector<StagePipe>)> on_connected; // first of all
@@ -54,6 +56,7 @@ class KeeperClient final : public ProcessHost, public TaskHost {
     Duration alive_interval() const; // say alive() this often; known from on_connected on
     std::int64_t keeper_pid() const; // 0 until on_connected
 
+    void set_log_directory(std::string); // before the first spawn; for log.mode = file
     void set_listener(ProcessListener*) override;
     void spawn(const UnitSpec&, Generation) override;
     void signal(const std::string& key, Generation, int signal, SignalScope) override;

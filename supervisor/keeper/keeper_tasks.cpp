@@ -81,8 +81,10 @@ TaskId KeeperTasks::run(const TaskRequest& request, std::function<void(TaskResul
     task->done = std::move(done);
     task->keep = request.keep_output;
     task->began = clock_.now();
-    SpawnBody body = spawn_body(request.process, request.label, "+task-" + std::to_string(id),
-                                request.keep_output == 0);
+    OutputWish output;
+    if (request.keep_output == 0) output.mode = LogMode::None;
+    SpawnBody body =
+        spawn_body(request.process, request.label, "+task-" + std::to_string(id), output);
     if (body.error != 0) {
         unsent_.emplace(id, body.error);
         unsent_timer_.start(0);

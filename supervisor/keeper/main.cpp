@@ -42,7 +42,7 @@ bool prepare_descriptors() {
     close_range(3, ~0U, 0);
     const Fd source(open("/dev/null", O_RDWR | O_CLOEXEC));
     if (!source) return false;
-    for (int fd = kNullFd; fd < kFirstLane + static_cast<int>(kLanes) * 3; ++fd)
+    for (int fd = kNullFd; fd < kFirstLane + static_cast<int>(kLanes) * kLaneSize; ++fd)
         if (fd != source.get() && dup3(source.get(), fd, O_CLOEXEC) < 0) return false;
     if (source.get() == kNullFd) const_cast<Fd&>(source).release();
     for (int fd = 0; fd < 3; ++fd)

@@ -33,7 +33,8 @@ struct Plan {
     const char* directory = nullptr;
     char** argv = nullptr;
     char** envp = nullptr;
-    int go = -1, stage = -1, output = -1;
+    char *output_path = nullptr, *errors_path = nullptr;
+    int go = -1, stage = -1, output = -1, errors = -1; // errors: -1 = goes where output goes
     bool shared = false, task = false;
     pid_t keeper = 0;
     rlimit nofile{};
@@ -49,18 +50,19 @@ struct Plan {
 // Leaves 0..2, /dev/null and the child's own pipe ends; everything else is closed before anything
 // else happens, so that no child holds the lock or the control socket.
 void close_others(const Plan& p) {
-    int keep[] = {kNullFd, p.go, p.stage, p.output};
-    for (int i = 0; i < 4; ++i)
-        for (int j = i + 1; j < 4; ++j)
+    constexpr int kCount = 5;
+    int keep[kCount] = {kNullFd, p.go, p.stage, p.output, p.errors >= 0 ? p.errors : p.output};
+    for (int i = 0; i < kCount; ++i)
+        for (int j = i + 1; j < kCount; ++j)
             if (keep[j] < keep[i]) {
                 const int t = keep[i];
                 keep[i] = keep[j];
                 keep[j] = t;
             }
     const unsigned flags = p.shared ? CLOSE_RANGE_UNSHARE : 0;
-    if (close_range(static_cast<unsigned>(keep[3]) + 1, ~0U, static_cast<int>(flags)) != 0)
+    if (close_range(static_cast<unsigned>(keep[kCount - 1]) + 1, ~0U, static_cast<int>(flags)) != 0)
         _exit(127); // the table may still be the keeper's: touch nothing
-    for (int i = 0; i < 3; ++i)
+    for (int i = 0; i + 1 < kCount; ++i)
         if (keep[i + 1] > keep[i] + 1)
             (void)close_range(static_cast<unsigned>(keep[i]) + 1,
                               static_cast<unsigned>(keep[i + 1]) - 1, 0);
@@ -141,6 +143,20 @@ int exec_in_path(const Plan& p) {
     }
 }
 
+void set_streams(const Plan& p) {
+    const auto open_path = [&p](char* path) {
+        const int fd = open_log_file(*p.body, path);
+        if (fd < 0) fail(p, wire::Stage::Prepare, -fd);
+        return fd;
+    };
+    const bool file = p.output_path != nullptr;
+    const bool apart = p.body->separate_errors != 0;
+    const int output = file ? open_path(p.output_path) : p.output;
+    const int errors = !apart ? output : file ? open_path(p.errors_path) : p.errors;
+    if (dup2(kNullFd, 0) < 0 || dup2(output, 1) < 0 || dup2(errors < 0 ? output : errors, 2) < 0)
+        fail(p, wire::Stage::Prepare, errno);
+}
+
 [[noreturn]] void child(const Plan& p) {
     close_others(p);
     const StageNote unshared{wire::Stage::None, 0};
@@ -152,8 +168,7 @@ int exec_in_path(const Plan& p) {
     if (n != 1) _exit(127); // the keeper died before it recorded us: nobody knows this process
     setsid();
     reset_signals();
-    if (dup2(kNullFd, 0) < 0 || dup2(p.output, 1) < 0 || dup2(p.output, 2) < 0)
-        fail(p, wire::Stage::Prepare, errno);
+    set_streams(p);
     umask(static_cast<mode_t>(p.body->umask & 07777U));
     // Going back to the default 0 may be refused where the keeper itself was started nicer.
     if (p.body->nice != p.nice && setpriority(PRIO_PROCESS, 0, p.body->nice) != 0 &&
@@ -178,7 +193,7 @@ int exec_in_path(const Plan& p) {
 }
 
 bool make_ends(Ends& e, bool output, bool large) {
-    int go[2], stage[2], out[2];
+    int go[2], stage[2];
     if (pipe2(go, O_CLOEXEC) != 0) return false;
     e.go_read.reset(go[0]);
     e.go_write.reset(go[1]);
@@ -186,17 +201,7 @@ bool make_ends(Ends& e, bool output, bool large) {
     e.stage_read.reset(stage[0]);
     e.stage_write.reset(stage[1]);
     if (fcntl(stage[0], F_SETFL, O_NONBLOCK) != 0) return false;
-    if (!output) return true;
-    if (pipe2(out, O_CLOEXEC | O_NONBLOCK) != 0) return false;
-    e.output_read.reset(out[0]);
-    const Fd write_end(out[1]);
-    if (large) (void)fcntl(out[0], F_SETPIPE_SZ, 256 << 10); // the user's quota may forbid it
-    // Opened read-write, and anew: the child always has a reader (no SIGPIPE) and blocks as a
-    // program expects.
-    char path[40];
-    std::snprintf(path, sizeof path, "/proc/self/fd/%d", out[0]);
-    e.output_child.reset(open(path, O_RDWR | O_CLOEXEC));
-    return static_cast<bool>(e.output_child);
+    return !output || make_output_pipe(large, e.output_read, e.output_child);
 }
 
 bool take_ends(Keeper& k, Ends& e, const wire::Body& body, bool task) {
@@ -205,9 +210,14 @@ bool take_ends(Keeper& k, Ends& e, const wire::Body& body, bool task) {
         e = static_cast<Ends&&>(k.spare);
     else if (!make_ends(e, output, !task))
         return false;
+    const bool apart = output && body.separate_errors != 0;
+    if (apart && !make_output_pipe(!task, e.errors_read, e.errors_child)) return false;
     // Owned by the child's user, so that it may open /dev/stdout.
-    return !output || body.has_user == 0 || fchown(e.output_read.get(), body.uid, body.gid) == 0 ||
-           errno == EPERM;
+    const auto give = [&body](const Fd& pipe) {
+        return !pipe || body.has_user == 0 || fchown(pipe.get(), body.uid, body.gid) == 0 ||
+               errno == EPERM;
+    };
+    return give(e.output_read) && give(e.errors_read);
 }
 
 // Moves the child's ends to low numbers, so that unsharing the table copies only those.
@@ -215,21 +225,25 @@ bool take_lane(Keeper& k, Record& r, Ends& e, Plan& p) {
     p.go = e.go_read.get();
     p.stage = e.stage_write.get();
     p.output = e.output_child ? e.output_child.get() : kNullFd;
+    p.errors = e.errors_child.get();
     for (std::uint32_t i = 0; i < kLanes; ++i) {
         if (k.lanes[i]) continue;
-        const int base = kFirstLane + static_cast<int>(i) * 3;
+        const int base = kFirstLane + static_cast<int>(i) * kLaneSize;
         if (dup3(p.go, base, O_CLOEXEC) < 0 || dup3(p.stage, base + 1, O_CLOEXEC) < 0 ||
-            dup3(p.output, base + 2, O_CLOEXEC) < 0)
+            dup3(p.output, base + 2, O_CLOEXEC) < 0 ||
+            (p.errors >= 0 && dup3(p.errors, base + 3, O_CLOEXEC) < 0))
             return false;
         k.lanes[i] = true;
         r.lane = i;
         p.go = base;
         p.stage = base + 1;
         p.output = base + 2;
+        if (p.errors >= 0) p.errors = base + 3;
         p.shared = true;
         e.go_read.reset();
         e.stage_write.reset();
         e.output_child.reset();
+        e.errors_child.reset();
         return true;
     }
     return true; // every lane waits for a child that does not run: copy the whole table
@@ -246,6 +260,10 @@ void read_strings(Plan& p, char** vector, const unsigned char* body) {
     };
     p.mark = next();
     p.directory = next();
+    if (p.body->output == wire::OutputMode::File) {
+        p.output_path = next();
+        p.errors_path = next();
+    }
     p.argv = vector;
     for (std::uint32_t i = 0; i < p.body->argc; ++i) *vector++ = next();
     *vector++ = nullptr;
@@ -261,6 +279,7 @@ void failed(Keeper& k, Record& r, wire::Stage stage, int error) {
     r.phase = Phase::Failed;
     r.tree_gone = true;
     r.output.reset();
+    r.errors.reset();
     release_lane(k, r);
     forget(k, r);
     tell(k, r, kTellFailed);
@@ -306,14 +325,15 @@ bool valid_body(const unsigned char* body, std::size_t size) {
     if (size <= text || body[size - 1] != '\0') return false;
     std::uint64_t strings = 0;
     for (std::size_t i = text; i < size; ++i) strings += body[i] == '\0' ? 1 : 0;
-    return strings == std::uint64_t{b.argc} + b.envc + 2 &&
+    const std::uint64_t fixed = b.output == wire::OutputMode::File ? 4 : 2;
+    return strings == b.argc + fixed + b.envc &&
            std::strlen(reinterpret_cast<const char*>(body + text)) < wire::kMarkSize;
 }
 
 void release_lane(Keeper& k, Record& r) {
     if (r.lane == kNoLane) return;
-    const int base = kFirstLane + static_cast<int>(r.lane) * 3;
-    for (int i = 0; i < 3; ++i) dup3(kNullFd, base + i, O_CLOEXEC);
+    const int base = kFirstLane + static_cast<int>(r.lane) * kLaneSize;
+    for (int i = 0; i < kLaneSize; ++i) dup3(kNullFd, base + i, O_CLOEXEC);
     k.lanes[r.lane] = false;
     r.lane = kNoLane;
 }
@@ -374,6 +394,7 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
         e.go_read.reset();
         e.stage_write.reset();
         e.output_child.reset();
+        e.errors_child.reset();
     }
     proc::Stat stat;
     proc::read_stat(pid, stat);
@@ -384,7 +405,9 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     r.ours = true;
     r.start_ticks = stat.start_ticks;
     r.started_ns = now_ns();
+    if (e.errors_read && fstat(e.errors_read.get(), &inode) == 0) r.errors_inode = inode.st_ino;
     r.output = static_cast<Fd&&>(e.output_read);
+    r.errors = static_cast<Fd&&>(e.errors_read);
     r.stage_pipe = static_cast<Fd&&>(e.stage_read);
     r.phase = Phase::Spawning;
     r.deadline_ns = r.started_ns + std::int64_t{m.exec_timeout_ms} * 1'000'000;

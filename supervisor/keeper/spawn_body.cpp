@@ -1,6 +1,7 @@
 #include "supervisor/keeper/spawn_body.h"
 
 #include "supervisor/keeper/wire.h"
+#include "supervisor/logs/log_names.h"
 
 #include <cerrno>
 #include <cstring>
@@ -42,15 +43,39 @@ UniqueFd seal(const std::string& bytes, int& error) {
     return fd;
 }
 
+wire::OutputMode mode_of(LogMode mode) {
+    switch (mode) {
+    case LogMode::Pipe: return wire::OutputMode::Pipe;
+    case LogMode::File: return wire::OutputMode::File;
+    case LogMode::None: return wire::OutputMode::None;
+    }
+    return wire::OutputMode::Pipe;
+}
+
 } // namespace
 
+OutputWish output_of(const LogSpec& log, const std::string& key, const std::string& log_dir) {
+    OutputWish wish;
+    wish.mode = log.mode;
+    wish.separate_errors = log.separate_stderr && log.mode != LogMode::None;
+    if (log.mode == LogMode::File) {
+        wish.path = log_path(log_dir, key);
+        wish.errors_path = log_path(log_dir, errors_key(key));
+    }
+    return wish;
+}
+
 SpawnBody spawn_body(const ProcessSpec& spec, const std::string& unit, const std::string& task,
-                     bool no_output) {
+                     const OutputWish& output) {
     SpawnBody out;
     wire::Body b;
     std::string text;
     append(text, (task.empty() ? unit : task).substr(0, wire::kMarkSize - 1));
     append(text, spec.directory.empty() ? "/" : spec.directory);
+    if (output.mode == LogMode::File) {
+        append(text, output.path);
+        append(text, output.errors_path);
+    }
     bool bad = spec.command.empty() || has_nul(unit) || has_nul(spec.directory);
     for (const std::string& a : spec.command) {
         bad = bad || has_nul(a);
@@ -74,7 +99,8 @@ SpawnBody spawn_body(const ProcessSpec& spec, const std::string& unit, const std
     b.umask = spec.umask;
     b.nice = spec.nice;
     b.oom_score_adj = spec.oom_score_adj;
-    b.output = no_output ? wire::OutputMode::None : wire::OutputMode::Pipe;
+    b.output = mode_of(output.mode);
+    b.separate_errors = output.separate_errors ? 1 : 0;
     if (spec.user) {
         b.has_user = 1;
         b.uid = spec.user->uid;

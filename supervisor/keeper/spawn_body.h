@@ -15,10 +15,17 @@ struct SpawnBody {
     int error = 0; // errno: it cannot be told to the keeper (E2BIG, EINVAL, …)
 };
 
+struct OutputWish { // where stdout and stderr go
+    LogMode mode = LogMode::Pipe;
+    bool separate_errors = false;
+    std::string path, errors_path; // with LogMode::File
+};
+OutputWish output_of(const LogSpec&, const std::string& key, const std::string& log_dir);
+
 // unit is the value of KEEPWELL_UNIT; task that of KEEPWELL_TASK, empty for a daemon. The keeper
 // finds left-overs by them and by KEEPWELL_FLEET, which it adds itself, so what the spec says about
 // these variables is dropped.
 SpawnBody spawn_body(const ProcessSpec&, const std::string& unit, const std::string& task,
-                     bool no_output);
+                     const OutputWish&);
 
 } // namespace keepwell

@@ -52,6 +52,7 @@ enum Tag : std::uint16_t {
     TagLeaf,
     TagExit, // known, acked, tree gone, wait status, exited_ns
     TagMark,
+    TagErrorsInode = 24,
 };
 struct ExitField {
     std::uint8_t known, acked, tree_gone, oom;
@@ -120,6 +121,7 @@ void encode(const Record& r, Slot& s) {
         w.put(TagStartedNs, r.started_ns);
         w.put(TagUid, r.uid);
         w.put(TagInode, r.output_inode);
+        if (r.errors_inode != 0) w.put(TagErrorsInode, r.errors_inode);
         w.put(TagLeaf, static_cast<std::uint8_t>(r.leaf));
     }
     if (r.phase == Phase::Exited) {
@@ -161,6 +163,7 @@ void decode_field(Record& r, std::uint16_t tag, const unsigned char* data, std::
     case TagStartedNs: return get(r.started_ns, data, size);
     case TagUid: return get(r.uid, data, size);
     case TagInode: return get(r.output_inode, data, size);
+    case TagErrorsInode: return get(r.errors_inode, data, size);
     case TagPid:
         get(pid, data, size);
         r.pid = static_cast<pid_t>(pid); // indexed once the record is whole

@@ -111,6 +111,7 @@ void ended(Keeper& k, Record& r) {
         r.phase = Phase::Failed;
         r.tree_gone = true;
         r.output.reset();
+        r.errors.reset();
         forget(k, r);
         tell(k, r, kTellFailed);
         settle(k, r);

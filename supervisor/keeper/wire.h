@@ -19,7 +19,8 @@ inline constexpr std::uint32_t kMagic = 0x314b574b; // "KWK1"
 inline constexpr std::uint16_t kVersion = 1;
 inline constexpr std::size_t kKeySize = 80; // with the closing NUL
 inline constexpr std::size_t kMarkSize = 160;
-inline constexpr std::uint32_t kPageSize = 64; // reports in one page; fewer than 253 descriptors
+inline constexpr std::uint32_t kPageSize =
+    64; // reports in one page; each with up to three descriptors
 inline constexpr std::uint32_t kInlineBody = 32768; // larger bodies ride in a sealed memfd
 inline constexpr std::uint32_t kMaxBody = 16U << 20;
 inline constexpr std::size_t kMaxMessage = 48U << 10;

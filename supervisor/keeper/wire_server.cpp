@@ -18,12 +18,14 @@ namespace {
 
 constexpr int kTurns = 64; // messages taken before others get their turn
 constexpr std::int64_t kRetrySendNs = 20'000'000;
+constexpr std::size_t kMostFds = wire::kPageSize * 3;
+static_assert(kMostFds <= 253); // what one message takes
 
 bool send_message(Keeper& k, void* data, std::size_t size, const int* fds = nullptr,
                   std::size_t count = 0) {
     Supervisor& s = k.supervisor;
     iovec part{data, size};
-    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * wire::kPageSize)];
+    alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kMostFds)];
     msghdr m{};
     m.msg_iov = &part;
     m.msg_iovlen = 1;
@@ -90,12 +92,27 @@ bool send_welcome(Keeper& k) {
     return send_message(k, &m, sizeof m, fds, 4);
 }
 
+// The descriptors of one report, in the wire's order; their flags go into it. Gives how many.
+std::size_t attach(const Record& r, wire::Report& report, int* fds) {
+    const struct {
+        const Fd& fd;
+        std::uint32_t flag;
+    } all[] = {{r.output, wire::kOutput}, {r.errors, wire::kErrors}};
+    std::size_t count = 0;
+    for (const auto& one : all) {
+        if (!one.fd) continue;
+        report.header.flags |= one.flag;
+        fds[count++] = one.fd.get();
+    }
+    return count;
+}
+
 bool send_page(Keeper& k) {
     struct {
         wire::PageMessage page;
         wire::Report reports[wire::kPageSize];
     } m;
-    int fds[wire::kPageSize];
+    int fds[kMostFds];
     std::size_t fd_count = 0;
     std::uint32_t i = k.supervisor.list_from;
     for (; i < k.record_count && m.page.count < wire::kPageSize; ++i) {
@@ -103,9 +120,7 @@ bool send_page(Keeper& k) {
         if (r == nullptr || r->task) continue;
         wire::Report& entry = m.reports[m.page.count++];
         entry = report_of(*r, wire::Type::Page);
-        if (!r->output) continue;
-        entry.header.flags |= wire::kOutput;
-        fds[fd_count++] = r->output.get();
+        fd_count += attach(*r, entry, fds + fd_count);
     }
     m.page.next = i < k.record_count ? i : 0;
     m.page.header.type = wire::Type::Page;
@@ -126,17 +141,16 @@ bool send_record(Keeper& k, Record& r) {
     for (const auto& o : kOrder) {
         if ((r.tell & o.bit) == 0) continue;
         wire::Report m = report_of(r, o.type);
-        const int fd = r.output.get();
-        const bool with_output = o.bit == kTellSpawned && fd >= 0;
-        if (with_output) m.header.flags |= wire::kOutput;
+        int fds[3];
+        const std::size_t fd_count = o.bit == kTellSpawned ? attach(r, m, fds) : 0;
         if (o.bit == kTellRefused) {
             m.header.generation = r.refused;
             m.stage = wire::Stage::Keeper;
             m.error = EEXIST;
         }
-        if (!send_message(k, &m, sizeof m, &fd, with_output ? 1 : 0)) return false;
+        if (!send_message(k, &m, sizeof m, fds, fd_count)) return false;
         r.tell &= ~o.bit;
-        if (r.task && with_output) r.output.reset(); // the supervisor alone reads it
+        if (r.task && fd_count > 0) r.output.reset(); // the supervisor alone reads it
     }
     return true;
 }

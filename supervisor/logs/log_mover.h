@@ -23,7 +23,7 @@
 namespace keepwell {
 
 struct StageOwner { // in shared memory; key is NUL-terminated, empty = the staging pipe is empty
-    char key[64];
+    char key[80];
 };
 
 struct LogReport {

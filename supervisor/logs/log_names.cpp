@@ -7,8 +7,21 @@
 
 namespace keepwell {
 
+namespace {
+
+constexpr std::string_view kErrors = ".err";
+
+} // namespace
+
 std::string log_path(const std::string& dir, const std::string& key) {
     return dir + "/" + key + ".log";
+}
+
+std::string errors_key(const std::string& key) { return key + std::string(kErrors); }
+
+std::optional<std::string> unit_of_errors_key(std::string_view key) {
+    if (!key.ends_with(kErrors)) return std::nullopt;
+    return std::string(key.substr(0, key.size() - kErrors.size()));
 }
 
 std::string rotated_path(const std::string& dir, const std::string& key, std::uint64_t sequence) {
@@ -44,7 +57,7 @@ std::vector<std::uint64_t> rotated_sequences(const std::string& dir, const std::
 }
 
 bool is_log_key(std::string_view key) {
-    return !key.empty() && key.size() < 64 && key.front() != '.' &&
+    return !key.empty() && key.size() <= kLongestLogKey && key.front() != '.' &&
            key.find('/') == std::string_view::npos && key.find('\0') == std::string_view::npos;
 }
 

@@ -13,6 +13,9 @@
 namespace keepwell {
 
 std::string log_path(const std::string& dir, const std::string& key);
+// What stands for a unit's key where its stderr has a file of its own: "web.err".
+std::string errors_key(const std::string& key);
+std::optional<std::string> unit_of_errors_key(std::string_view); // nullopt: it is none
 std::string rotated_path(const std::string& dir, const std::string& key, std::uint64_t sequence);
 
 // 7 for "web.log.7" (and "web.log.7.gz") of key web; nullopt for everything else.
@@ -21,7 +24,9 @@ std::optional<std::uint64_t> rotated_sequence(std::string_view file_name, std::s
 // The rotated files of key, ascending, each once.
 std::vector<std::uint64_t> rotated_sequences(const std::string& dir, const std::string& key);
 
-// May key name a file in a directory? No separators, no dot at the start, at most 63 bytes.
+// May key name a file in a directory? No separators, no dot at the start, at most
+// kLongestLogKey bytes.
+inline constexpr std::size_t kLongestLogKey = 79;
 bool is_log_key(std::string_view key);
 
 } // namespace keepwell

@@ -330,12 +330,20 @@ TEST_F(ConfigErrors, SettingsThatDoNothingYetSayWhatHappensInstead) {
         warnings_of("[supervisor]\nlisten = ['127.0.0.1:5001']\n[unit.web]\n" + kSleep +
                     "log = { mode = 'file', stderr = 'separate', compress = true }\n"),
         ElementsAre(HasSubstr("supervisor.listen: not available yet; the control API is on"),
-                    HasSubstr("log.mode: not available yet; taken as \"pipe\""),
-                    HasSubstr("log.stderr: not available yet; taken as \"merged\""),
+                    HasSubstr("log.mode: the file is never rotated without a reload_command"),
                     HasSubstr("log.compress: not available yet; rotated files stay as they are")));
     EXPECT_THAT(warnings_of("[supervisor]\nlisten = []\n[unit.web]\n" + kSleep +
                             "log = { mode = 'pipe', stderr = 'merged', compress = false }\n"),
                 IsEmpty());
+}
+
+TEST_F(ConfigErrors, TwoUnitsCannotShareALogFile) {
+    const std::string two = "[unit.'web.err']\n" + kSleep + "[unit.web]\n" + kSleep;
+    EXPECT_THAT(
+        errors_of(two + "log.stderr = 'separate'\n"),
+        ElementsAre("site.toml:1:7: cannot read unit.\"web.err\": its log would be the one of the "
+                    "stderr of \"web\" (rename one of them)"));
+    EXPECT_THAT(errors_of(two), IsEmpty());
 }
 
 TEST_F(ConfigErrors, ABrokenRegularExpressionIsFoundAtLoad) {

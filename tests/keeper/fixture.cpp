@@ -127,6 +127,9 @@ void KeeperTest::connect() {
     hooks.on_output = [this](const std::string& key, Generation, int pipe) {
         outputs[key].reset(pipe);
     };
+    hooks.on_errors = [this](const std::string& key, Generation, int pipe) {
+        outputs[key + "!"].reset(pipe);
+    };
     hooks.on_connected = [this](std::vector<StagePipe> pipes) {
         for (const StagePipe& p : pipes) {
             stages.emplace_back(p.read);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 namespace keepwell::test {
@@ -111,6 +112,30 @@ TEST_P(Life, TheNextKeeperAdoptsWithTheSamePidAndOutput) {
     EXPECT_EQ(status.signal, status.known ? SIGKILL : 0);
     EXPECT_TRUE(full() || !status.known) << "not our child, and the kernel was not asked";
     EXPECT_NE(spawn(unit("a", {"/bin/true"}), 6), 0);
+}
+
+TEST_P(Life, AStderrOfItsOwnSurvivesBothKindsOfKill) {
+    begin();
+    UnitSpec spec = shell("a", "while read -r line; do echo out; echo err >&2; done < fifo");
+    spec.log.separate_stderr = true;
+    spec.process.directory = path("");
+    ASSERT_EQ(::mkfifo(path("fifo").c_str(), 0600), 0);
+    const UniqueFd fifo(::open(path("fifo").c_str(), O_RDWR | O_CLOEXEC));
+    const auto ask = [&] { return ::write(fifo.get(), "\n", 1) == 1; };
+    ASSERT_NE(spawn(spec), 0);
+    ASSERT_TRUE(ask());
+    EXPECT_EQ(output("a", "out\n"), "out\n");
+    EXPECT_EQ(output("a!", "err\n"), "err\n");
+    disconnect();
+    kill_supervisor();
+    ASSERT_TRUE(ask());
+    connect();
+    EXPECT_EQ(output("a", "out\n"), "out\n");
+    EXPECT_EQ(output("a!", "err\n"), "err\n");
+    next_keeper();
+    ASSERT_TRUE(ask());
+    EXPECT_EQ(output("a", "out\n"), "out\n");
+    EXPECT_EQ(output("a!", "err\n"), "err\n");
 }
 
 TEST_P(Life, WhatDiedWithoutAKeeperIsNeverInvented) {

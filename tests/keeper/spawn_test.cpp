@@ -112,6 +112,44 @@ TEST_P(Spawning, PrivilegesAreDroppedWithTheirGroups) {
     EXPECT_EQ(::getpriority(PRIO_PROCESS, static_cast<id_t>(pid)), 3);
 }
 
+TEST_P(Spawning, TheLogFileItselfIsStdoutAndBelongsToTheUser) {
+    const std::string logs = path("logs");
+    client->set_log_directory(logs);
+    UnitSpec spec = unit("a", {"/bin/sh", "-c", "echo one; echo two >>/dev/stdout; echo bad >&2"});
+    spec.log.mode = LogMode::File;
+    spec.process.user = UserSpec{"nobody", 65534, 65534, {65534}, "/"};
+    ASSERT_NE(spawn(spec, 1), 0);
+    ASSERT_TRUE(wait_for(Seen::TreeEmpty, "a", 1));
+    EXPECT_EQ(read_text(logs + "/a.log"), "one\ntwo\nbad\n");
+    EXPECT_EQ(outputs.count("a"), 0U) << "there is no pipe";
+    struct stat info {};
+    ASSERT_EQ(::stat((logs + "/a.log").c_str(), &info), 0);
+    EXPECT_EQ(info.st_uid, 65534U);
+    ASSERT_EQ(::stat(logs.c_str(), &info), 0);
+    EXPECT_EQ(info.st_uid, 0U) << "it cannot put another file in its place";
+    spec.log.separate_stderr = true;
+    ASSERT_NE(spawn(spec, 2), 0);
+    ASSERT_TRUE(wait_for(Seen::TreeEmpty, "a", 2));
+    EXPECT_EQ(read_text(logs + "/a.log"), "one\ntwo\nbad\none\ntwo\n") << "appended";
+    EXPECT_EQ(read_text(logs + "/a.err.log"), "bad\n");
+}
+
+TEST_P(Spawning, ALogFileThatIsNoneIsRefusedAndItsTargetUntouched) {
+    const std::string logs = path("logs");
+    client->set_log_directory(logs);
+    ASSERT_TRUE(std::filesystem::create_directory(logs));
+    const std::string precious = path("precious");
+    std::ofstream(precious) << "keep";
+    std::filesystem::create_symlink(precious, logs + "/a.log");
+    UnitSpec spec = unit("a", {"/bin/echo", "attack"});
+    spec.log.mode = LogMode::File;
+    expect_failure(spec, SpawnStage::Prepare, ELOOP);
+    EXPECT_EQ(read_text(precious), "keep");
+    spec.key = "b";
+    ASSERT_EQ(::mkfifo((logs + "/b.log").c_str(), 0600), 0);
+    expect_failure(spec, SpawnStage::Prepare, ENXIO); // nobody waits for a reader
+}
+
 TEST_P(Spawning, ATooSmallProcessLimitIsReportedAsAgain) {
     UnitSpec spec = unit("a", {"/bin/true"});
     spec.process.user = UserSpec{"", 64111, 64111, {}, "/"};
