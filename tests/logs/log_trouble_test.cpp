@@ -226,7 +226,7 @@ TEST_F(LogTricks, ADirectoryInPlaceOfTheFileIsAnErrorThatEnds) {
 TEST_F(LogTricks, KeysThatAreNoFileNamesAreRefused) {
     bench.start();
     for (const std::string& key : {std::string("../x"), std::string("a/b"), std::string(".."),
-                                   std::string(), std::string(64, 'k')}) {
+                                   std::string(), std::string(80, 'k')}) {
         bench.add(key, pipe);
         EXPECT_TRUE(bench.wait_for_report(key, is_error)) << key;
     }
