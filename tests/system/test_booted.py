@@ -1,0 +1,238 @@
+"""The package and its unit on a machine with a real systemd. Each test boots a machine of its own (booted.py) and installs
+the package there; the oracles are what the daemons wrote about themselves and what the kernel says, not keepwell's words."""
+import os
+import pathlib
+import re
+import subprocess
+import time
+
+import booted
+import pytest
+from conftest import wait_for
+
+DEB = os.environ.get("KEEPWELL_DEB", "")
+# What every daemon does first: one line for each start, with its pid ($$ is a dollar in a configuration).
+NOTE = "echo $$$$ >>/var/tmp/starts/$KEEPWELL_UNIT;"
+FLEET = f"""
+[unit.plain]
+shell = '{NOTE} exec sleep infinity'
+[unit.other-user]
+user  = "nobody"
+shell = '{NOTE} exec sleep infinity'
+[unit.tree]
+shell = '{NOTE} sleep infinity & (sleep infinity & sleep infinity) & wait'
+[unit.slow]
+requires = ["plain"]
+shell = '{NOTE} trap "sleep 1; exit 0" TERM; while :; do sleep 0.1; done'
+"""
+UNITS = {"plain", "other-user", "tree", "slow"}
+
+
+def setup_module():
+    """Once asked for (KEEPWELL_DEB), only what a machine cannot do is skipped: a missing program is a failure."""
+    if not DEB:
+        pytest.skip("KEEPWELL_DEB names no package; contrib/dev package makes one")
+    if os.geteuid() != 0 or not booted.hierarchies():
+        pytest.skip(booted.why_not())
+    assert not booted.why_not(), booted.why_not()
+
+
+@pytest.fixture(scope="module")
+def tree():
+    depends = subprocess.run(["dpkg-deb", "-f", DEB, "Depends"], text=True, check=True, stdout=subprocess.PIPE).stdout
+    return booted.tree_with(depends.strip())
+
+
+@pytest.fixture
+def machine(tree):
+    """A machine on which the package is installed and keepwell looks after the fleet."""
+    with booted.Machine(tree) as m:
+        install(m, DEB)
+        m.run("mkdir", "-m", "1777", "/var/tmp/starts")
+        m.path("/etc/keepwell/conf.d/fleet.toml").write_text(FLEET)
+        wait_for(lambda: healthy(m), "keepwell to answer", context=lambda: journal(m))
+        m.run("systemctl", "reload", "keepwell")
+        wait_for(lambda: set(pids(m)) == UNITS and healthy(m), "every daemon to be well", context=lambda: journal(m))
+        yield m
+
+
+def install(m, package):
+    m.path("/root/keepwell.deb").write_bytes(pathlib.Path(package).read_bytes())
+    return m.run("dpkg", "-i", "/root/keepwell.deb").stdout
+
+
+def pids(m):
+    """{unit: pid} of the daemons whose last start, by their own notes, still lives."""
+    found, living = {}, m.processes()
+    for note in m.path("/var/tmp/starts").iterdir():
+        lines = note.read_text().split()
+        if lines and int(lines[-1]) in living:
+            found[note.name] = int(lines[-1])
+    return found
+
+
+def starts(m):
+    return {note.name: len(note.read_text().split()) for note in m.path("/var/tmp/starts").iterdir()}
+
+
+def fleet_processes(m):
+    """What belongs to keepwell or to its daemons."""
+    return {pid: words for pid, words in m.processes().items()
+            if words and re.search(r"keepwell|infinity|/var/tmp/starts", " ".join(words))}
+
+
+def journal(m):
+    return m.run("journalctl", "-n", "60", "--no-pager", check=False).stdout
+
+
+def show(m, name):
+    return m.run("systemctl", "show", "keepwell", "-p", name, "--value").stdout.strip()
+
+
+def main_pid(m):
+    return int(show(m, "MainPID"))
+
+
+def supervisor_pid(m):
+    found = [pid for pid, words in m.processes().items() if words[1:2] == ["supervise"]]
+    return found[0] if found else None
+
+
+def healthy(m):
+    return m.run("keepwell", "health", check=False).returncode == 0
+
+
+def same_daemons(m, before):
+    """Every daemon of `before` lives, under the same pid, and no other was started beside it."""
+    assert pids(m) == before, journal(m)
+    assert set(starts(m).values()) == {1}, journal(m)
+
+
+def test_installs_and_is_active_once_it_is_ready(machine):
+    assert show(machine, "ActiveState") == "active"
+    assert main_pid(machine) in machine.processes()
+    assert machine.processes()[main_pid(machine)][0].endswith("keepwell-keeper")
+    assert machine.run("systemctl", "is-enabled", "keepwell").stdout.strip() == "enabled"
+    assert machine.run("stat", "-c", "%G %a", "/run/keepwell/control.sock").stdout.split() == ["keepwell", "660"]
+
+
+def test_status_says_how_the_units_are(machine):
+    wait_for(lambda: "4 healthy" in show(machine, "StatusText"), "the status text",
+             context=lambda: machine.run("systemctl", "status", "keepwell", check=False).stdout)
+
+
+def test_reload_starts_what_is_new_and_refuses_what_is_broken(machine):
+    before, fleet = pids(machine), machine.path("/etc/keepwell/conf.d/fleet.toml")
+    fleet.write_text(FLEET + f"[unit.fresh]\nshell = '{NOTE} exec sleep infinity'\n")
+    machine.run("systemctl", "reload", "keepwell")
+    wait_for(lambda: "fresh" in pids(machine), "the new unit")
+    assert {**pids(machine), **before} == pids(machine)
+    fleet.write_text("[unit.broken]\ncomand = 1\n")
+    assert machine.run("systemctl", "reload", "keepwell", check=False).returncode != 0
+    assert show(machine, "ActiveState") == "active"
+    assert set(pids(machine)) == UNITS | {"fresh"}
+
+
+def test_a_killed_keeper_costs_no_daemon(machine):
+    before, old = pids(machine), main_pid(machine)
+    machine.kill(old, "KILL")
+    wait_for(lambda: main_pid(machine) not in (0, old) and show(machine, "ActiveState") == "active", "another keeper",
+             context=lambda: journal(machine))
+    wait_for(lambda: healthy(machine), "every unit to be well again", context=lambda: journal(machine))
+    same_daemons(machine, before)
+    assert show(machine, "NRestarts") == "1"
+
+
+def test_a_hung_supervisor_is_replaced_within_the_watchdog_time(machine):
+    # The keeper's second lasts 50 ms here: it gives up on a supervisor after 35 of them, and so may systemd on a keeper.
+    drop_in(machine, "Environment=KEEPWELL_TICK_MS=50")
+    before, keeper, old = pids(machine), main_pid(machine), supervisor_pid(machine)
+    machine.kill(old, "STOP")
+    wait_for(lambda: supervisor_pid(machine) not in (None, old), "another supervisor", context=lambda: journal(machine))
+    wait_for(lambda: healthy(machine), "every unit to be well again", context=lambda: journal(machine))
+    assert main_pid(machine) == keeper
+    assert pids(machine) == before
+
+
+def test_a_hung_keeper_is_replaced_by_systemd(machine):
+    drop_in(machine, "WatchdogSec=2s")
+    before, old = pids(machine), main_pid(machine)
+    machine.kill(old, "STOP")
+    wait_for(lambda: main_pid(machine) not in (0, old) and show(machine, "ActiveState") == "active", "another keeper",
+             timeout=20, context=lambda: journal(machine))
+    wait_for(lambda: healthy(machine), "every unit to be well again", context=lambda: journal(machine))
+    assert pids(machine) == before
+
+
+def drop_in(m, line):
+    """A setting of the unit that needs a restart; the fleet's notes begin anew."""
+    m.run("mkdir", "-p", "/etc/systemd/system/keepwell.service.d")
+    m.path("/etc/systemd/system/keepwell.service.d/test.conf").write_text(f"[Service]\n{line}\n")
+    m.run("systemctl", "daemon-reload")
+    m.run("systemctl", "restart", "keepwell")
+    wait_for(lambda: set(pids(m)) == UNITS and healthy(m), "every daemon to be well", context=lambda: journal(m))
+
+
+def test_stop_ends_every_process_in_time(machine):
+    begin = time.monotonic()
+    machine.run("systemctl", "stop", "keepwell")
+    assert time.monotonic() - begin < 8
+    assert fleet_processes(machine) == {}
+    assert show(machine, "Result") == "success"
+    assert starts(machine) == dict.fromkeys(UNITS, 1)
+
+
+def test_restart_stops_and_starts_everything(machine):
+    before = pids(machine)
+    machine.run("systemctl", "restart", "keepwell")
+    wait_for(lambda: set(pids(machine)) == UNITS, "every daemon", context=lambda: journal(machine))
+    assert not set(before.values()) & set(pids(machine).values())
+    assert starts(machine) == dict.fromkeys(UNITS, 2)
+
+
+def test_a_reboot_brings_back_what_was_wanted(machine):
+    machine.run("keepwell", "stop", "tree")
+    machine.reboot()
+    wait_for(lambda: set(pids(machine)) == UNITS - {"tree"} and healthy(machine), "the daemons after the reboot",
+             context=lambda: journal(machine))
+    assert starts(machine) == {"plain": 2, "other-user": 2, "slow": 2, "tree": 1}
+
+
+def test_an_upgrade_of_the_package_costs_no_daemon(machine, tmp_path):
+    newer = repacked(DEB, tmp_path, "+1")
+    before, keeper = pids(machine), main_pid(machine)
+    said = install(machine, newer)
+    assert "could not be replaced" not in said
+    assert machine.run("dpkg-query", "-W", "-f", "${Version}", "keepwell").stdout.endswith("+1")
+    wait_for(lambda: healthy(machine), "every unit to be well", context=lambda: journal(machine))
+    same_daemons(machine, before)
+    assert main_pid(machine) == keeper
+    assert show(machine, "NRestarts") == "0"
+    # Keeper and supervisor run what is installed now, not the files that dpkg replaced.
+    for pid in (keeper, supervisor_pid(machine)):
+        assert "(deleted)" not in os.readlink(machine.path(f"/proc/{pid}/exe"))
+
+
+def repacked(package, folder, suffix):
+    """The same package as a later version, so that dpkg replaces every file."""
+    where = folder / "package"
+    subprocess.run(["dpkg-deb", "-R", package, where], check=True)
+    control = where / "DEBIAN/control"
+    control.write_text(re.sub(r"^(Version: .*)$", r"\1" + suffix, control.read_text(), flags=re.M))
+    out = folder / "newer.deb"
+    subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", where, out], check=True,
+                   stdout=subprocess.DEVNULL)
+    return out
+
+
+def test_remove_stops_all_and_purge_takes_all(machine):
+    machine.run("dpkg", "--remove", "keepwell")
+    assert fleet_processes(machine) == {}
+    assert machine.path("/etc/keepwell/keepwell.toml").exists()
+    assert machine.path("/var/lib/keepwell").is_dir()
+    machine.path("/etc/keepwell/conf.d/fleet.toml").unlink()
+    machine.run("dpkg", "--purge", "keepwell")
+    for path in ("/etc/keepwell", "/var/lib/keepwell", "/var/log/keepwell", "/run/keepwell"):
+        assert not machine.path(path).exists(), path
+    assert machine.run("find", "/usr", "/etc", "-xdev", "-name", "*keepwell*").stdout == ""
+    assert machine.run("systemctl", "--failed", "--no-legend").stdout == ""
