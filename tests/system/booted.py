@@ -78,18 +78,28 @@ def _mirror():
     raise Trouble(f"cannot find a mirror: apt's sources name no Debian {name}; run apt-get update")
 
 
-# Debian's packages that keepwell needs come by this machine's own apt settings and sources.
-_MAKE_TREE = r"""
-name=$1 mirror=$2 packages=$3 depends=$4 tree=$5
+# apt inside uses this machine's own settings, sources, keys and certificates. Only Debian's sources: others may want
+# transports that the small tree has not.
+_MAKE_BASE = r"""
+tree=$1 name=$2 mirror=$3 packages=$4
 debootstrap --variant=minbase --include="$packages" "$name" "$tree" "$mirror"
 rm -f "$tree/etc/apt/sources.list"
-cp -a /etc/apt/sources.list* /etc/apt/apt.conf.d /etc/apt/preferences* /etc/apt/trusted.gpg* /etc/apt/keyrings "$tree/etc/apt/" 2>/dev/null || :
-mkdir -p "$tree/usr/share/keyrings"
-cp -a /usr/share/keyrings/. "$tree/usr/share/keyrings/"
-# Only Debian itself is needed; others may want transports the small tree has not.
-grep -lEr 'https://|tor\+' "$tree"/etc/apt/sources.list* 2>/dev/null | while read -r file; do
-    grep -qE '/debian(-security)?/?( |$)' "$file" || rm -f "$file"
+for part in sources.list sources.list.d apt.conf.d preferences preferences.d trusted.gpg trusted.gpg.d keyrings; do
+    if [ -e "/etc/apt/$part" ]; then cp -a "/etc/apt/$part" "$tree/etc/apt/"; fi
 done
+grep -rLE '/debian(-security)?/?( |$)' "$tree"/etc/apt/sources.list* | xargs -r rm -f
+mkdir -p "$tree/usr/share/keyrings" "$tree/etc/ssl/certs"
+cp -a /usr/share/keyrings/. "$tree/usr/share/keyrings/"
+cp -L /etc/ssl/certs/ca-certificates.crt "$tree/etc/ssl/certs/" || :
+# Nobody logs in there, and no timer is to run beside a test.
+for unit in getty.target console-getty.service timers.target; do
+    ln -sf /dev/null "$tree/etc/systemd/system/$unit"
+done
+"""
+
+_ADD_PACKAGES = r"""
+tree=$1 depends=$2 base=$3
+cp -a --reflink=auto "$base" "$tree"
 cp -L /etc/resolv.conf /etc/hosts "$tree/etc/" || :
 mount -t proc proc "$tree/proc"
 mount --rbind /dev "$tree/dev"
@@ -99,34 +109,37 @@ export DEBIAN_FRONTEND=noninteractive
 chroot "$tree" apt-get -q update
 chroot "$tree" apt-get -q -y --no-install-recommends satisfy "$depends"
 chroot "$tree" apt-get clean
-rm -rf "$tree/usr/sbin/policy-rc.d" "$tree"/var/lib/apt/lists/* "$tree/etc/machine-id"
+rm -rf "$tree/usr/sbin/policy-rc.d" "$tree"/var/lib/apt/lists/*
 : >"$tree/etc/machine-id"
-# Nobody logs in there, and what waits for the network or a terminal only costs time.
-ln -sf /dev/null "$tree/etc/systemd/system/getty.target"
-ln -sf /dev/null "$tree/etc/systemd/system/console-getty.service"
 """
+
+
+def _cached(kind, script, *arguments, keep):
+    """The tree that this script makes from these arguments; the `keep` ones used last stay."""
+    tree = CACHE / (kind + "-" + hashlib.sha256("\0".join((script, *arguments)).encode()).hexdigest()[:16])
+    if not tree.exists():
+        partial = CACHE / (tree.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        try:
+            _own_namespaces(script, partial, *arguments, timeout=600)
+            partial.rename(tree)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    os.utime(tree)
+    others = sorted(CACHE.glob(kind + "-*"), key=lambda t: t.stat().st_mtime, reverse=True)
+    for old in others[keep:]:
+        shutil.rmtree(old)
+    return tree
 
 
 def tree_with(depends):
     """The cached tree in which these dependencies (as in a control file) are installed; made at the first use."""
     name, mirror = _mirror()
-    key = hashlib.sha256("\0".join((name, mirror, PACKAGES, depends, _MAKE_TREE)).encode()).hexdigest()[:16]
     CACHE.mkdir(parents=True, exist_ok=True)
-    tree = CACHE / key
     with open(CACHE / "lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if tree.exists():
-            return tree
-        for old in CACHE.iterdir():  # one tree is enough: an older one has other dependencies
-            if old.is_dir():
-                shutil.rmtree(old)
-        partial = CACHE / (key + ".partial")
-        try:
-            _own_namespaces(_MAKE_TREE, name, mirror, PACKAGES, depends, partial, timeout=600)
-            partial.rename(tree)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    return tree
+        base = _cached("base", _MAKE_BASE, name, mirror, PACKAGES, keep=1)
+        return _cached("tree", _ADD_PACKAGES, depends, str(base), keep=3)
 
 
 # ---- cgroups
