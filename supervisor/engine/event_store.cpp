@@ -14,6 +14,7 @@ namespace keepwell {
 namespace {
 
 constexpr off_t kMaxSize = 8L << 20;
+constexpr std::uint64_t kWaitMs = 10;
 
 // Empty: written.
 std::string write_lines(const std::string& path, const std::string& text) {
@@ -54,7 +55,10 @@ std::optional<TimelineLine> parse(const std::string& text) {
 } // namespace
 
 EventStore::EventStore(uv::Loop& loop, std::string path, std::function<void(std::string)> on_error)
-    : loop_(loop), path_(std::move(path)), on_error_(std::move(on_error)) {}
+    : loop_(loop), path_(std::move(path)), on_error_(std::move(on_error)), soon_(loop, [this] {
+          waiting_ = false;
+          if (!work_) flush();
+      }) {}
 
 EventStore::~EventStore() {
     if (!pending_.empty()) (void)write_lines(path_, pending_);
@@ -63,7 +67,9 @@ EventStore::~EventStore() {
 void EventStore::append(const std::string& line) {
     pending_ += line;
     pending_ += '\n';
-    if (!work_) flush();
+    if (work_ || waiting_) return;
+    waiting_ = true;
+    soon_.start(kWaitMs);
 }
 
 void EventStore::flush() {

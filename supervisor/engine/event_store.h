@@ -1,7 +1,8 @@
 // EventStore: the timeline's lines as JSON, one each, appended to a file off the loop, so that
 // `why` and `events` reach back beyond a restart of the supervisor. Bounded: at 8 MiB the file
 // becomes FILE.1. A write error loses lines of history and nothing else; it is given to on_error
-// once until a write works again.
+// once until a write works again. Lines wait a moment for each other, so that a write does not take
+// the processor from the start that it tells about.
 #pragma once
 
 #include "supervisor/engine/timeline.h"
@@ -33,6 +34,8 @@ class EventStore {
     std::string pending_;
     bool failing_ = false;
     std::shared_ptr<void> work_; // set while a write is under way
+    uv::Timer soon_;
+    bool waiting_ = false; // for soon_
 };
 
 } // namespace keepwell

@@ -168,6 +168,7 @@ struct Keeper {
     Record *told = nullptr, *told_last = nullptr; // those with tell bits, oldest first
     Ends spare;                                   // for the next spawn, made while nobody waits
     std::uint32_t next_serial = 1;
+    std::uint32_t freed = 0; // records so far: who walks a list starts again when it has changed
     StateFile state;
     Supervisor supervisor;
     Manager manager;

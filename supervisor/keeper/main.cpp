@@ -203,9 +203,11 @@ void tick(Keeper& k, std::int64_t now) {
 
 void check_deadlines(Keeper& k, std::int64_t now) {
     Supervisor& s = k.supervisor;
-    for (Record *r = k.timed, *next = nullptr; r != nullptr; r = next) {
-        next = r->timed_after;
+    for (Record* r = k.timed; r != nullptr;) {
+        const std::uint32_t freed = k.freed;
+        Record* next = r->timed_after;
         check_deadline(k, *r, now);
+        r = k.freed == freed ? next : k.timed;
     }
     if (k.next_reap_ns != 0 && now >= k.next_reap_ns) reap_orphans(k);
     if (k.next_sweep_ns != 0 && now >= k.next_sweep_ns) sweep_leaves(k);

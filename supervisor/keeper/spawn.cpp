@@ -204,7 +204,13 @@ bool make_ends(Ends& e, bool output, bool large) {
     return !output || make_output_pipe(large, e.output_read, e.output_child);
 }
 
-bool take_ends(Keeper& k, Ends& e, const wire::Body& body, bool task) {
+std::uint64_t inode_of(const Fd& pipe) {
+    struct stat st {};
+    return pipe && fstat(pipe.get(), &st) == 0 ? st.st_ino : 0;
+}
+
+bool take_ends(Keeper& k, Record& r, Ends& e, const wire::Body& body) {
+    const bool task = r.task;
     const bool output = body.output == wire::OutputMode::Pipe;
     if (!task && output && k.spare.output_child)
         e = static_cast<Ends&&>(k.spare);
@@ -217,6 +223,8 @@ bool take_ends(Keeper& k, Ends& e, const wire::Body& body, bool task) {
         return !pipe || body.has_user == 0 || fchown(pipe.get(), body.uid, body.gid) == 0 ||
                errno == EPERM;
     };
+    r.output_inode = inode_of(e.output_read);
+    r.errors_inode = inode_of(e.errors_read);
     return give(e.output_read) && give(e.errors_read);
 }
 
@@ -378,7 +386,7 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     int pidfd = -1;
     wire::Stage stage = wire::Stage::Prepare;
     pid_t pid = -1;
-    if (take_ends(k, e, head, r.task) && take_lane(k, r, e, p)) {
+    if (take_ends(k, r, e, head) && take_lane(k, r, e, p)) {
         stage = wire::Stage::Keeper;
         r.phase = Phase::Intent;
         if (save(k, r)) {
@@ -398,25 +406,22 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     }
     proc::Stat stat;
     proc::read_stat(pid, stat);
-    struct stat inode {};
-    if (e.output_read && fstat(e.output_read.get(), &inode) == 0) r.output_inode = inode.st_ino;
     set_pid(k, r, pid);
     r.pidfd.reset(pidfd);
     r.ours = true;
     r.start_ticks = stat.start_ticks;
     r.started_ns = now_ns();
-    if (e.errors_read && fstat(e.errors_read.get(), &inode) == 0) r.errors_inode = inode.st_ino;
     r.output = static_cast<Fd&&>(e.output_read);
     r.errors = static_cast<Fd&&>(e.errors_read);
     r.stage_pipe = static_cast<Fd&&>(e.stage_read);
     r.phase = Phase::Spawning;
     r.deadline_ns = r.started_ns + std::int64_t{m.exec_timeout_ms} * 1'000'000;
-    arm(k, r);
     save(k, r);
+    const char go = 1; // as soon as it may: the child waits for nothing else
+    (void)!write(e.go_write.get(), &go, 1);
+    arm(k, r);
     watch(k, pidfd, EPOLLIN, Source::RecordExit, r.index, r.serial);
     watch(k, r.stage_pipe.get(), EPOLLIN, Source::RecordStage, r.index, r.serial);
-    const char go = 1;
-    (void)!write(e.go_write.get(), &go, 1);
 }
 
 void on_stage(Keeper& k, Record& r) {

@@ -122,6 +122,8 @@ void ended(Keeper& k, Record& r) {
     save(k, r);
     tell(k, r, (never_told ? kTellSpawned : 0) | kTellExited);
     if (r.task) signal_record(k, r, SIGKILL, wire::Scope::Tree); // left-overs of a helper
+    flush(
+        k); // the supervisor wakes up while we look at the tree; this record cannot go before that
     check_tree(k, r);
 }
 
@@ -207,6 +209,7 @@ void free_record(Keeper& k, Record& r) {
     unchain(k.by_name[r.hash % kBuckets], r, &Record::next_of_name);
     k.records[r.index] = nullptr;
     if (r.index < k.first_free) k.first_free = r.index;
+    ++k.freed;
     r.~Record();
     std::free(&r);
 }
