@@ -191,6 +191,7 @@ CheckScheduler::~CheckScheduler() = default;
 
 void CheckScheduler::start(UnitIndex u, const UnitSpec& spec, Generation generation) {
     stop(u);
+    if (spec.checks.empty()) return;
     Impl::Unit unit;
     unit.generation = generation;
     unit.key = spec.key;

@@ -48,8 +48,8 @@ std::optional<UnitSnapshot> ControlImpl::unit(const std::string& name) {
 
 std::vector<UnitSnapshot> ControlImpl::units() {
     std::vector<UnitSnapshot> all;
-    for (const UnitSpec& spec : p_.fleet.configuration().units)
-        if (const auto i = p_.fleet.engine().find(spec.key)) all.push_back(p_.fleet.snapshot(*i));
+    for (const std::string& key : p_.fleet.order())
+        if (const auto i = p_.fleet.engine().find(key)) all.push_back(p_.fleet.snapshot(*i));
     return all;
 }
 

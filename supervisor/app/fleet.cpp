@@ -62,22 +62,46 @@ Fleet::~Fleet() = default;
 // ---- units
 // ------------------------------------------------------------------------------------------------------
 
-UnitIndex Fleet::add_unit(const UnitSpec& spec, bool restore) {
+UnitIndex Fleet::add_unit(UnitSpec spec, bool restore) {
     UnitRecord record = initial_record(spec, p_.clock.now());
     if (restore)
         if (const auto it = state_.stored().find(spec.key); it != state_.stored().end())
             if (auto old = decode_record(it->second, spec)) record = std::move(*old);
-    const UnitIndex i = engine_.add(spec, std::move(record));
+    const UnitIndex i = engine_.add(std::move(spec), std::move(record));
     views_[i] = UnitView{};
     dirty_.insert(i);
-    p_.log_added(spec.key, spec.log);
+    p_.log_added(engine_.spec(i).key, engine_.spec(i).log);
     return i;
 }
 
-void Fleet::load(const Configuration& config) {
-    config_ = config;
-    for (const UnitSpec& spec : config.units)
-        if (spec.enabled) add_unit(spec, true);
+void Fleet::keep_parts(Configuration& config) {
+    supervisor_ = config.supervisor;
+    order_.clear();
+    disabled_.clear();
+    for (UnitSpec& spec : config.units) {
+        order_.push_back(spec.key);
+        if (!spec.enabled) disabled_.push_back(std::move(spec));
+    }
+}
+
+Configuration Fleet::configuration() const {
+    Configuration all;
+    all.supervisor = supervisor_;
+    for (const std::string& key : order_) {
+        const auto off = std::find_if(disabled_.begin(), disabled_.end(),
+                                      [&](const UnitSpec& u) { return u.key == key; });
+        if (off != disabled_.end())
+            all.units.push_back(*off);
+        else if (const auto i = engine_.find(key))
+            all.units.push_back(engine_.spec(*i));
+    }
+    return all;
+}
+
+void Fleet::load(Configuration config) {
+    keep_parts(config);
+    for (UnitSpec& spec : config.units)
+        if (spec.enabled) add_unit(std::move(spec), true);
     engine_.link();
     order_document();
 }
@@ -92,12 +116,13 @@ void Fleet::start_wanted(UnitIndex i) {
 }
 
 ConfigDiff Fleet::apply(const Configuration& wanted) {
-    ConfigDiff d = diff(config_, wanted);
+    ConfigDiff d = diff(configuration(), wanted);
     const auto spec_of = [&](const std::string& key) {
         return *std::find_if(wanted.units.begin(), wanted.units.end(),
                              [&](const UnitSpec& u) { return u.key == key; });
     };
-    config_ = wanted;
+    Configuration parts = wanted;
+    keep_parts(parts);
     restarts_per_minute_ = wanted.supervisor.restarts_per_minute;
     dispatcher_.set_max_parallel(wanted.supervisor.max_parallel_starts);
     for (const auto& key : d.removed)
@@ -135,11 +160,7 @@ ConfigDiff Fleet::apply(const Configuration& wanted) {
     return d;
 }
 
-void Fleet::order_document() {
-    std::vector<std::string> keys;
-    for (const UnitSpec& spec : config_.units) keys.push_back(spec.key);
-    document_.set_order(keys);
-}
+void Fleet::order_document() { document_.set_order(order_); }
 
 Result<std::vector<UnitIndex>> Fleet::resolve(const std::vector<std::string>& names) const {
     std::vector<const UnitSpec*> specs;

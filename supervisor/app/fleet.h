@@ -52,9 +52,12 @@ class Fleet final : public EngineListener, public ProcessListener {
     Fleet(Ports, StateFile&, WantedStore&, EventStore&, const SupervisorSpec&);
     ~Fleet() override;
 
-    void load(const Configuration&);
+    void load(Configuration);
     ConfigDiff apply(const Configuration& wanted); // a reload that has passed validation
-    const Configuration& configuration() const { return config_; }
+    // As it runs now, made from the parts: nothing keeps a second copy of every unit.
+    Configuration configuration() const;
+    const SupervisorSpec& supervisor() const { return supervisor_; }
+    const std::vector<std::string>& order() const { return order_; } // keys, as configured
 
     // Stops everything in reverse order; `done` is called once when nothing lives any more.
     void shut_down(const std::string& who, std::function<void()> done);
@@ -100,7 +103,8 @@ class Fleet final : public EngineListener, public ProcessListener {
         std::set<CheckIndex> left;
         std::vector<std::string> failed;
     };
-    UnitIndex add_unit(const UnitSpec&, bool restore);
+    UnitIndex add_unit(UnitSpec, bool restore);
+    void keep_parts(Configuration&);
     void start_wanted(UnitIndex);
     void reconcile(UnitIndex);
     UnitIndex adopt_unknown(const std::string& key, Generation, std::int64_t pid,
@@ -122,7 +126,9 @@ class Fleet final : public EngineListener, public ProcessListener {
     Ports p_;
     StateFile& state_;
     WantedStore& wanted_;
-    Configuration config_;
+    SupervisorSpec supervisor_;
+    std::vector<std::string> order_;
+    std::vector<UnitSpec> disabled_; // the engine has the others
     Timeline timeline_;
     Engine engine_;
     CheckScheduler checks_;

@@ -131,7 +131,7 @@ void Fleet::watch_ready_log(UnitIndex i) {
     if (spec.ready.kind != ReadyKind::Log) return;
     auto matcher = LineMatcher::compile(spec.ready.arg);
     if (!matcher) return; // the loader has compiled it already
-    const std::string& dir = config_.supervisor.log_dir;
+    const std::string& dir = supervisor_.log_dir;
     ready_logs_.insert_or_assign(
         i, LogWatch(dir, spec.key, log_end(dir, spec.key), std::move(*matcher)));
     ready_timer_.start(kReadyPollMs, kReadyPollMs);

@@ -13,7 +13,7 @@ Result<std::string> apply_reload(Fleet& fleet, LoadResult loaded, bool dry) {
     ConfigDiff d = diff(fleet.configuration(), loaded.config);
     if (!dry) {
         // Frozen settings stay as they are until keepwell itself is started again.
-        const SupervisorSpec& now = fleet.configuration().supervisor;
+        const SupervisorSpec& now = fleet.supervisor();
         SupervisorSpec& wanted = loaded.config.supervisor;
         wanted.runtime_dir = now.runtime_dir;
         wanted.state_dir = now.state_dir;

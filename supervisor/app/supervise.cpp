@@ -17,6 +17,7 @@
 #include <csignal>
 #include <cstdio>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
@@ -39,6 +40,14 @@ void set_up_log(const std::string& level) {
     log->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
     spdlog::set_default_logger(log);
     spdlog::set_level(spdlog::level::from_str(level));
+}
+
+// Threads that allocate little share one arena, and what is large for a moment (documents, a
+// configuration) goes back to the system instead of leaving holes.
+void keep_memory_small() {
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 64 << 10);
+    mallopt(M_TRIM_THRESHOLD, 128 << 10);
 }
 
 // The files as they are; when they are broken (edited while keepwell was away), the last good ones.
@@ -259,8 +268,9 @@ Result<std::string> Supervisor::reload_now(const std::string& who) {
     fleet_.timeline().add("", "reload", who + ": applied");
     const SupervisorSpec frozen = spec();
     loaded_ = std::move(fresh);
-    loaded_.config.supervisor = fleet_.configuration().supervisor;
-    loaded_.config.units = {};
+    loaded_.config.supervisor = fleet_.supervisor();
+    std::vector<UnitSpec>().swap(loaded_.config.units);
+    malloc_trim(0);
     note_.clear();
     if (writer_) writer_->set_interval(spec().status_interval);
     spdlog::set_level(spdlog::level::from_str(spec().log_level));
@@ -321,8 +331,9 @@ Result<int> Supervisor::run() {
     restore_events();
     fleet_.timeline().add("", "keepwell",
                           fmt::format("supervisor {} began, pid {}", KEEPWELL_VERSION, getpid()));
-    fleet_.load(loaded_.config);
-    loaded_.config.units = {}; // the fleet has them
+    Configuration config{spec(), std::exchange(loaded_.config.units, {})}; // the fleet has them now
+    fleet_.load(std::move(config));
+    malloc_trim(0); // reading the files took more than running will
     auto api =
         ApiServer::open(loop_, clock_, control_, {spec().runtime_dir + "/control.sock", "keepwell"},
                         [](const std::string& text) { spdlog::warn("{}", text); });
@@ -345,6 +356,7 @@ Result<int> Supervisor::run() {
 } // namespace
 
 int supervise(const SuperviseOptions& options) {
+    keep_memory_small();
     std::signal(SIGPIPE, SIG_IGN);
     // A terminal's interrupt reaches the keeper as well, and it asks for an orderly stop.
     std::signal(SIGINT, SIG_IGN);

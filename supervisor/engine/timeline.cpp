@@ -3,6 +3,8 @@
 #include "supervisor/engine/note_text.h"
 #include "supervisor/status/json_writer.h"
 
+#include <algorithm>
+
 namespace keepwell {
 
 namespace {
@@ -11,6 +13,7 @@ constexpr std::size_t kMaxLines = 4096;
 constexpr std::size_t kMaxStories = 8;
 constexpr std::size_t kMaxStoryLines = 120;
 constexpr std::size_t kStoryHead = 40; // how it began is kept whatever follows
+constexpr std::size_t kMaxLinesInStories = 16'384;
 
 // The outcome of a unit that has settled, else empty.
 std::string outcome_of(const UnitRecord& r) {
@@ -132,12 +135,16 @@ Timeline::Story& Timeline::story_for(const TimelineLine& line) {
         list.emplace_back();
         list.back().id = line.story;
         list.back().from = line.time;
-        if (list.size() > kMaxStories) list.pop_front();
+        if (list.size() > kMaxStories) {
+            story_lines_ -= list.front().lines.size();
+            list.erase(list.begin());
+        }
     }
     return list.back();
 }
 
 void Timeline::append(TimelineLine line) {
+    const auto packed = std::make_shared<const Packed>(pack(line));
     if (line.story != 0) {
         Story& story = story_for(line);
         if (line.trouble && story.down_at.ms == 0) {
@@ -150,12 +157,61 @@ void Timeline::append(TimelineLine line) {
             last_incident_ = IncidentView{line.service, story.reason, story.down_at, story.until};
         if (story.lines.size() >= kMaxStoryLines) {
             story.lines.erase(story.lines.begin() + kStoryHead);
+            --story_lines_;
             ++story.left_out;
         }
-        story.lines.push_back(line);
+        story.lines.push_back(packed);
+        if (++story_lines_ > kMaxLinesInStories) make_room();
     }
-    lines_.push_back(std::move(line));
+    lines_.push_back(packed);
     if (lines_.size() > kMaxLines) lines_.pop_front();
+}
+
+// An eighth at a time, so that looking for the oldest is seldom.
+void Timeline::make_room() {
+    std::vector<std::pair<std::uint64_t, std::vector<Story>*>> old;
+    for (auto& [service, list] : stories_)
+        for (std::size_t i = 0; i + 1 < list.size(); ++i) old.emplace_back(list[i].id, &list);
+    std::sort(old.begin(), old.end());
+    for (const auto& [id, list] : old) {
+        if (story_lines_ < kMaxLinesInStories / 8 * 7) return;
+        story_lines_ -= list->front().lines.size();
+        list->erase(list->begin());
+    }
+}
+
+void Timeline::forget(const std::string& service) {
+    const auto it = stories_.find(service);
+    if (it == stories_.end()) return;
+    for (const Story& s : it->second) story_lines_ -= s.lines.size();
+    stories_.erase(it);
+}
+
+Timeline::Packed Timeline::pack(const TimelineLine& l) {
+    Packed p{l.sequence, l.time, {}};
+    const std::string* const parts[] = {&l.service, &l.kind, &l.subject, &l.text, &l.detail};
+    std::size_t size = 0;
+    for (const auto* part : parts) size += part->size() + 1;
+    p.texts.reserve(size);
+    for (const auto* part : parts) {
+        const std::size_t from = p.texts.size();
+        p.texts += *part;
+        std::replace(p.texts.begin() + static_cast<std::ptrdiff_t>(from), p.texts.end(), '\0', ' ');
+        p.texts += '\0';
+    }
+    return p;
+}
+
+TimelineLine Timeline::unpack(const Packed& p) {
+    TimelineLine l;
+    l.sequence = p.sequence;
+    l.time = p.time;
+    const char* at = p.texts.c_str();
+    for (std::string* part : {&l.service, &l.kind, &l.subject, &l.text, &l.detail}) {
+        *part = at;
+        at += part->size() + 1;
+    }
+    return l;
 }
 
 void Timeline::write_story(JsonWriter& w, const Story& s) const {
@@ -172,7 +228,7 @@ void Timeline::write_story(JsonWriter& w, const Story& s) const {
     w.member("summary", (trouble ? "down" : "began") + std::string(" → ") + outcome);
     w.member("reason", s.reason).member("left_out", s.left_out);
     w.key("lines").begin_array();
-    for (const auto& l : s.lines) write_line(w, l);
+    for (const auto& l : s.lines) write_line(w, unpack(*l));
     w.end_array().end_object();
 }
 
@@ -188,7 +244,7 @@ std::string Timeline::why_json(const std::string& service, const std::string& ne
 
 std::string Timeline::events_json(std::uint64_t since, std::size_t limit) const {
     std::size_t first = lines_.size();
-    while (first > 0 && lines_[first - 1].sequence > since) --first;
+    while (first > 0 && lines_[first - 1]->sequence > since) --first;
     // Without a position the newest are wanted; with one, what comes next, so that a reader misses
     // nothing.
     if (since == 0 && lines_.size() - first > limit) first = lines_.size() - limit;
@@ -198,7 +254,7 @@ std::string Timeline::events_json(std::uint64_t since, std::size_t limit) const 
     w.begin_object().key("events").begin_array();
     std::uint64_t last = end > first ? 0 : sequence_;
     for (std::size_t i = first; i < end; ++i) {
-        const auto& l = lines_[i];
+        const TimelineLine l = unpack(*lines_[i]);
         begin_event(w, l);
         w.end_object();
         last = l.sequence;

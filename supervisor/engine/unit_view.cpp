@@ -57,8 +57,9 @@ bool retrying(State s) { return s == State::Backoff || s == State::Cooldown; }
 
 } // namespace
 
-void HourlyRate::add(WallTime now, bool failed) noexcept {
-    const std::int64_t minute = now.ms / 60'000;
+void HourlyRate::add(WallTime now, bool failed) {
+    const auto minute = static_cast<std::int32_t>(now.ms / 60'000);
+    minutes_.resize(60);
     auto& m = minutes_[static_cast<std::size_t>(minute % 60)];
     if (m.minute != minute) m = Minute{minute, 0, 0};
     if (m.runs < UINT16_MAX) ++m.runs;
@@ -66,7 +67,7 @@ void HourlyRate::add(WallTime now, bool failed) noexcept {
 }
 
 double HourlyRate::percent(WallTime now) const noexcept {
-    const std::int64_t minute = now.ms / 60'000;
+    const auto minute = static_cast<std::int32_t>(now.ms / 60'000);
     std::uint32_t runs = 0, failed = 0;
     for (const auto& m : minutes_)
         if (m.minute > minute - 60 && m.minute <= minute) {

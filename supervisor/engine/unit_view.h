@@ -8,7 +8,6 @@
 #include "units/snapshot.h"
 #include "watchers/check_scheduler.h"
 
-#include <array>
 #include <functional>
 #include <string>
 #include <vector>
@@ -18,15 +17,15 @@ namespace keepwell {
 // Percent of failed runs over the last hour, in minutes.
 class HourlyRate {
   public:
-    void add(WallTime now, bool failed) noexcept;
+    void add(WallTime now, bool failed);
     double percent(WallTime now) const noexcept;
 
   private:
     struct Minute {
-        std::int64_t minute = -1;
+        std::int32_t minute = -1;
         std::uint16_t runs = 0, failed = 0;
     };
-    std::array<Minute, 60> minutes_{};
+    std::vector<Minute> minutes_; // 60, once there was a run
 };
 
 struct ProcessFigures { // sampled; see supervisor/app/metrics

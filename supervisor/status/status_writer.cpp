@@ -100,6 +100,7 @@ struct StatusWriter::Impl {
         writing = false;
         if (finished) return;
         settle(job->result);
+        job->documents = {};
         if (wanted || failing) schedule(std::max(earliest(), clock.now()));
         schedule(last_begin + options.interval);
     }

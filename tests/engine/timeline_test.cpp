@@ -110,3 +110,33 @@ TEST_F(TimelineTest, MemoryIsBounded) {
     EXPECT_EQ(all["events"].size(), 4096U);
     EXPECT_EQ(saved.size(), 10'000U);
 }
+
+TEST_F(TimelineTest, TheOldestStoriesOfAllGoFirstButNeverTheLastOfAUnit) {
+    // 400 units, 8 stories each with 10 lines: twice of what is kept.
+    std::uint64_t sequence = 0, story = 0;
+    for (int round = 0; round < 8; ++round)
+        for (int unit = 0; unit < 400; ++unit) {
+            ++story;
+            for (int i = 0; i < 10; ++i) {
+                TimelineLine line;
+                line.sequence = ++sequence;
+                line.time = WallTime{static_cast<std::int64_t>(sequence)};
+                line.service = "u" + std::to_string(unit);
+                line.kind = "check";
+                line.text = "failed";
+                line.story = story;
+                line.outcome = i == 9 ? "healthy" : "";
+                timeline.restore(line);
+            }
+        }
+    std::size_t lines = 0;
+    for (int unit = 0; unit < 400; ++unit) {
+        const json told = json::parse(timeline.why_json("u" + std::to_string(unit), ""));
+        ASSERT_FALSE(told["incidents"].empty());
+        const auto last = told["incidents"].back();
+        EXPECT_EQ(last["id"], std::to_string(7 * 400 + unit + 1));
+        for (const auto& s : told["incidents"]) lines += s["lines"].size();
+    }
+    EXPECT_LE(lines, 16'384U);
+    EXPECT_GE(lines, 14'000U);
+}
