@@ -197,7 +197,7 @@ std::string Fleet::spawn_error(const UnitSpec& spec, SpawnStage stage, int error
         subject = spec.process.user ? spec.process.user->name : "";
     } else if (stage == SpawnStage::Prepare && spec.log.mode == LogMode::File) {
         name = "log";
-        subject = log_path(config_.supervisor.log_dir, spec.key);
+        subject = log_path(supervisor_.log_dir, spec.key);
     }
     std::string text = fmt::format("{}{}{}: {}", to_string(stage), subject.empty() ? "" : " ",
                                    subject, std::strerror(error));

@@ -162,9 +162,9 @@ class Loader {
 
     void add_unit(const Node& item) {
         if (!expect_table(item) || !check_name(item)) return;
-        const Node merged = with_template(item);
+        Node merged = with_template(item);
         if (merged.find("instances") == nullptr) {
-            add(RawUnit{item.key, item.key, std::nullopt, merged});
+            add(RawUnit{item.key, item.key, std::nullopt, std::move(merged)});
             return;
         }
         Reader reader(merged, context_.messages);

@@ -30,6 +30,7 @@ Node convert(const toml::node& from, const File& file, const std::string& path);
 
 void convert_table(const toml::table& table, const File& file, Node& to) {
     to.kind = NodeKind::Table;
+    to.items.reserve(table.size());
     for (auto&& [key, value] : table) {
         const std::string name = quoted_if_needed(key.str());
         Node item = convert(value, file, to.path.empty() ? name : to.path + "." + name);
@@ -46,6 +47,7 @@ void convert_table(const toml::table& table, const File& file, Node& to) {
 
 void convert_array(const toml::array& array, const File& file, Node& to) {
     to.kind = NodeKind::Array;
+    to.items.reserve(array.size());
     for (const toml::node& element : array) {
         Node item = convert(element, file, to.path + "[" + std::to_string(to.items.size()) + "]");
         item.key_where = item.where;

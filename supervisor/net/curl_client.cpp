@@ -165,11 +165,12 @@ struct CurlHttpClient::Impl {
 };
 
 CurlHttpClient::CurlHttpClient(uv::Loop& loop, std::size_t idle_connections)
-    : impl_(std::make_unique<Impl>(loop, idle_connections)) {}
+    : loop_(loop), idle_connections_(idle_connections) {}
 CurlHttpClient::~CurlHttpClient() = default;
 
 RequestId CurlHttpClient::start(const HttpRequest& request,
                                 std::function<void(HttpResult)> callback) {
+    if (!impl_) impl_ = std::make_unique<Impl>(loop_, idle_connections_);
     const RequestId id = impl_->next_id++;
     auto transfer =
         std::make_unique<Transfer>(impl_->take_handle(), id, request, std::move(callback));
@@ -191,6 +192,7 @@ RequestId CurlHttpClient::start(const HttpRequest& request,
 }
 
 void CurlHttpClient::cancel(RequestId id) noexcept {
+    if (!impl_) return;
     const auto it = impl_->transfers.find(id);
     if (it != impl_->transfers.end()) return impl_->retire(it);
     std::erase_if(impl_->finished, [id](const auto& f) { return f.id == id; });

@@ -5,7 +5,9 @@
 // timeout covers name lookup, connecting, TLS and the whole body. A body beyond max_body is cut off
 // there and counts as complete; more than 64 KiB of header is an error. Callbacks may make any call
 // and may destroy the client; those of cancelled requests are never called, and a destroyed client
-// calls nobody. Names resolve on threads of libcurl's own, which nothing waits for.
+// calls nobody. libcurl and its TLS library are set up by the first request: a fleet without HTTP
+// checks does without their memory. Names resolve on threads of libcurl's own, which nothing waits
+// for.
 #pragma once
 
 #include "supervisor/uv/loop.h"
@@ -30,7 +32,9 @@ class CurlHttpClient final : public HttpClient {
 
   private:
     struct Impl;
-    std::unique_ptr<Impl> impl_;
+    uv::Loop& loop_;
+    std::size_t idle_connections_;
+    std::unique_ptr<Impl> impl_; // from the first request on
 };
 
 } // namespace keepwell
