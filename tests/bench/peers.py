@@ -75,14 +75,25 @@ def is_beacon(pid):
         return True
 
 
-def pss_kb(pids):
+def memory_kb(pid):
+    """(PSS, private dirty) of one process."""
+    try:
+        lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0, 0
+    value = {line.split()[0]: int(line.split()[1]) for line in lines[1:]}
+    return value["Pss:"], value["Private_Dirty:"]
+
+
+def wake_ups(pids):
+    """How often their threads have slept so far."""
     total = 0
     for pid in pids:
-        try:
-            lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-        except OSError:
-            continue
-        total += sum(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+        for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
+            try:
+                total += next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("voluntary"))
+            except OSError:
+                continue
     return total
 
 
