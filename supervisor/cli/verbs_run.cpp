@@ -3,6 +3,7 @@
 #include "supervisor/config/config.h"
 #include "supervisor/config/last_good.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -110,15 +111,19 @@ std::string keeper_path(const std::string& own) {
     return "keepwell-keeper";
 }
 
+std::vector<std::string> named_files(const Context& context) {
+    std::vector<std::string> files = context.options().config;
+    if (files.empty()) files = default_config_files(user_run());
+    for (auto& file : files) file = absolute(file);
+    return files;
+}
+
 std::vector<std::string> keeper_argv(const Context& context, const SupervisorSpec& spec,
                                      const std::string& own) {
     std::vector<std::string> argv = {
         keeper_path(own), "--runtime-dir", absolute(spec.runtime_dir), "--", own, "supervise"};
     // Named also when they are the default ones: the supervisor shall not look for them again.
-    const std::vector<std::string>& named = context.options().config;
-    for (const auto& file : named.empty() ? default_config_files(user_run()) : named) {
-        argv.insert(argv.end(), {"-c", absolute(file)});
-    }
+    for (const auto& file : named_files(context)) argv.insert(argv.end(), {"-c", file});
     if (!context.options().status_file.empty()) {
         argv.insert(argv.end(), {"--status-file", absolute(context.options().status_file)});
     }
@@ -151,12 +156,32 @@ LoadResult load_wanted(Context& context) {
     return load_last_good(dir, load_options(context));
 }
 
+// The last run of these files was killed while its daemons lived, and a file was broken since: the
+// daemons are not left alone for that.
+std::optional<LoadResult> left_behind(const Context& context) {
+    LoadResult good = load_last_good(state_dir(context), load_options(context));
+    if (!good.ok()) return std::nullopt;
+    for (const auto& file : named_files(context))
+        if (std::find(good.files.begin(), good.files.end(), file) == good.files.end())
+            return std::nullopt; // somebody else's
+    // A clean end takes this file with it.
+    std::error_code ignored;
+    if (!fs::exists(good.config.supervisor.runtime_dir + "/supervisor.state", ignored))
+        return std::nullopt;
+    return good;
+}
+
 } // namespace
 
 int verb_run(Context& context) {
     if (nothing_configured(context)) return explain_how_to_begin(context);
-    const LoadResult loaded = load_configuration(load_options(context));
+    LoadResult loaded = load_configuration(load_options(context));
     print_messages(context, loaded);
+    if (auto good = loaded.ok() ? std::nullopt : left_behind(context)) {
+        context.note("the last run left its daemons behind: taking them over with the last good "
+                     "configuration; correct the errors above, then keepwell reload");
+        loaded = std::move(*good);
+    }
     if (!loaded.ok()) {
         return context.fail("cannot start: " + plural(loaded.errors.size(), "error") +
                             " in the configuration; correct it and try again");

@@ -242,16 +242,42 @@ def test_an_upgrade_of_the_package_costs_no_daemon(machine, tmp_path):
         assert "(deleted)" not in os.readlink(machine.path(f"/proc/{pid}/exe"))
 
 
-def repacked(package, folder, suffix):
-    """The same package as a later version, so that dpkg replaces every file."""
-    where = folder / "package"
+def test_a_version_that_cannot_take_over_leaves_the_running_one_alone(machine, tmp_path):
+    before, keeper = pids(machine), main_pid(machine)
+    said = install(machine, repacked(DEB, tmp_path, "+1", "#!/bin/sh\necho the state is from the future >&2\nexit 1\n"))
+    assert "the state is from the future" in said
+    assert "could not be replaced" in said
+    same_daemons(machine, before)
+    assert main_pid(machine) == keeper and healthy(machine)
+    install(machine, repacked(DEB, tmp_path, "+2"))
+    same_daemons(machine, before)
+    assert main_pid(machine) == keeper
+
+
+def repacked(package, folder, suffix, keeper=None):
+    """The same package as a later version, so that dpkg replaces every file; with another keeper, if one is given."""
+    where = folder / ("package" + suffix)
     subprocess.run(["dpkg-deb", "-R", package, where], check=True)
+    if keeper:
+        (where / "usr/libexec/keepwell/keepwell-keeper").write_text(keeper)
     control = where / "DEBIAN/control"
     control.write_text(re.sub(r"^(Version: .*)$", r"\1" + suffix, control.read_text(), flags=re.M))
-    out = folder / "newer.deb"
+    out = folder / f"newer{suffix}.deb"
     subprocess.run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-z1", "-b", where, out], check=True,
                    stdout=subprocess.DEVNULL)
     return out
+
+
+def test_what_was_left_running_is_taken_over_by_the_next_start(machine):
+    if "--leave" not in machine.run("keepwell", "shutdown", "--help").stdout:
+        pytest.skip("this keepwell has no shutdown --leave yet")
+    before = pids(machine)
+    machine.run("keepwell", "shutdown", "--leave")
+    wait_for(lambda: show(machine, "ActiveState") == "inactive", "the end of the unit", context=lambda: journal(machine))
+    same_daemons(machine, before)
+    machine.run("systemctl", "start", "keepwell")
+    wait_for(lambda: healthy(machine), "every unit to be well", context=lambda: journal(machine))
+    same_daemons(machine, before)
 
 
 def test_remove_stops_all_and_purge_takes_all(machine):

@@ -99,6 +99,25 @@ def test_kill_9_of_the_keeper_then_run_again_keeps_every_pid_and_starts_nothing_
     fleet.wait_for(lambda: not any(alive(p) for p in first.values()), "the adopted daemons to stop")
 
 
+def test_a_killed_keepers_daemons_are_taken_over_though_the_configuration_was_broken_since(fleet):
+    units = fleet.unit("web")
+    fleet.write(units)
+    fleet.start()
+    fleet.wait_healthy()
+    pid = fleet.starts("web")[0].pid
+    fleet.wait_for(lambda: list(fleet.state_dir.glob("last-good*")), "the last good configuration")
+    fleet.write(units + "comand = 1")
+    fleet.kill_keeper()
+    fleet.start()
+    fleet.wait_healthy()
+    assert [s.pid for s in fleet.starts("web")] == [pid] and alive(pid)
+    # A clean end leaves nobody behind, and then mistakes are refused.
+    fleet.keeper.send_signal(signal.SIGTERM)
+    assert fleet.keeper.wait(20) == 0
+    assert fleet.cli("run", "-c", fleet.config).returncode == 1
+    assert not alive(pid)
+
+
 def test_a_hung_supervisor_is_replaced_and_no_daemon_notices(fleet):
     # The keeper's thirty silent ticks, a quarter of a second each: more than the five seconds between signs of life.
     fleet.environment["KEEPWELL_TICK_MS"] = "250"
