@@ -13,7 +13,7 @@ import tempfile
 import time
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "keepwell" / "booted"
-PACKAGES = "systemd,systemd-sysv,dbus"
+PACKAGES = "systemd,systemd-sysv,libpam-systemd,dbus"
 WORK, PREFIX, CONSOLE = "/var/tmp", "keepwell-boot-", ".console"
 PROGRAMS = ("debootstrap", "systemd-nspawn", "unshare", "nsenter", "setpriv", "apt-get")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"

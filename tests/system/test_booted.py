@@ -282,6 +282,29 @@ def test_what_was_left_running_is_taken_over_by_the_next_start(machine):
     same_daemons(machine, before)
 
 
+def test_a_user_has_a_keepwell_of_their_own(machine):
+    machine.run("useradd", "--create-home", "fred")
+    machine.run("loginctl", "enable-linger", "fred")
+    user = machine.run("id", "-u", "fred").stdout.strip()
+    as_fred = ("runuser", "-u", "fred", "--", "env", f"XDG_RUNTIME_DIR=/run/user/{user}", "HOME=/home/fred")
+    machine.run(*as_fred, "mkdir", "-p", "/home/fred/.config/keepwell")
+    machine.path("/home/fred/.config/keepwell/keepwell.toml").write_text(
+        f"[unit.mine]\nshell = '{NOTE} exec sleep infinity'\n")
+    wait_for(lambda: machine.run(*as_fred, "systemctl", "--user", "is-system-running", check=False).stdout.strip() == "running",
+             "fred's systemd", context=lambda: journal(machine))
+    machine.run(*as_fred, "systemctl", "--user", "start", "keepwell")
+    wait_for(lambda: "mine" in pids(machine), "fred's daemon", context=lambda: journal(machine))
+    before, mine = pids(machine), machine.run(*as_fred, "systemctl", "--user", "show", "keepwell", "-p", "MainPID", "--value").stdout.strip()
+    machine.kill(mine, "KILL")
+    wait_for(lambda: machine.run(*as_fred, "keepwell", "health", check=False).returncode == 0, "another keeper",
+             context=lambda: journal(machine))
+    same_daemons(machine, before)
+    assert machine.run(*as_fred, "keepwell", "status", "--json").stdout.count('"tree_certainty":"cgroup"') == 1
+    machine.run(*as_fred, "systemctl", "--user", "stop", "keepwell")
+    before.pop("mine")
+    assert pids(machine) == before
+
+
 def test_remove_stops_all_and_purge_takes_all(machine):
     machine.run("dpkg", "--remove", "keepwell")
     assert fleet_processes(machine) == {}
