@@ -35,13 +35,14 @@ enum class NoteKind : std::uint8_t {
     Cooldown,    // delay
     GaveUp,
     Completed,
-    Waiting,    // unit = the one waited for
-    StartBegan, // count = generation
-    Started,    // code = pid
-    Adopted,    // code = pid
-    NotReady,   // ready_timeout over
-    Running,    // ready
-    Healthy,    // delay = time since the incident began
+    Waiting,     // unit = the one waited for
+    StartBegan,  // count = generation
+    Started,     // code = pid
+    Adopted,     // code = pid
+    MainChanged, // code = pid
+    NotReady,    // ready_timeout over
+    Running,     // ready
+    Healthy,     // delay = time since the incident began
     BackoffReset,
     Paused,
     Resumed,

@@ -66,9 +66,14 @@ struct Adopted {
     std::int64_t pid;
     Instant started_at;
 };
+// The daemon named another process of its own as the main one, and the keeper agreed.
+struct MainChanged {
+    Generation generation;
+    std::int64_t pid;
+};
 struct Ready {
     Generation generation;
-}; // check:ID passed, log:REGEX matched
+}; // check:ID passed, log:REGEX matched, READY=1 came
 struct Exited {
     Generation generation;
     ExitStatus status;
@@ -115,10 +120,11 @@ struct StopFinished {
 
 } // namespace event
 
-using Event = std::variant<event::Start, event::Stop, event::Restart, event::Shutdown,
-                           event::Spawned, event::SpawnFailed, event::Adopted, event::Ready,
-                           event::Exited, event::TreeEmpty, event::CheckResult, event::CheckEnabled,
-                           event::Dependencies, event::Timer, event::Pause, event::Resume,
-                           event::Reset, event::Reconfigured, event::StopFinished>;
+using Event =
+    std::variant<event::Start, event::Stop, event::Restart, event::Shutdown, event::Spawned,
+                 event::SpawnFailed, event::Adopted, event::Ready, event::Exited, event::TreeEmpty,
+                 event::CheckResult, event::CheckEnabled, event::Dependencies, event::Timer,
+                 event::Pause, event::Resume, event::Reset, event::Reconfigured,
+                 event::StopFinished, event::MainChanged>;
 
 } // namespace keepwell

@@ -36,6 +36,7 @@ class Lifecycle {
     void on(const event::Spawned&) noexcept;
     void on(const event::SpawnFailed&) noexcept;
     void on(const event::Adopted&) noexcept;
+    void on(const event::MainChanged&) noexcept;
     void on(const event::Ready&) noexcept;
     void on(const event::Exited&) noexcept;
     void on(const event::TreeEmpty&) noexcept;

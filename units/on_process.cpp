@@ -96,11 +96,12 @@ void Lifecycle::on(const event::Adopted& e) noexcept {
         return;
     }
     const Duration age = now_ - e.started_at;
-    const bool by_check = spec_.ready.kind == ReadyKind::Check;
+    const bool proves_itself =
+        spec_.ready.kind == ReadyKind::Check || spec_.ready.kind == ReadyKind::Notify;
     const bool was_starting = remembered && before == State::Starting;
     if (before == State::Running) {
         set_state(State::Running, r_.reason);
-    } else if (was_starting && by_check) {
+    } else if (was_starting && proves_itself) {
         // Time nobody could look at it does not count against it.
         const Duration left = spec_.ready_timeout - age;
         set_state(State::Starting, r_.reason);
@@ -114,6 +115,19 @@ void Lifecycle::on(const event::Adopted& e) noexcept {
         running();
     }
     out_.push_back(effect::StartChecks{r_.generation});
+}
+
+void Lifecycle::on(const event::MainChanged& e) noexcept {
+    if (stale(e.generation)) return;
+    if (external() || !r_.main_alive || e.pid <= 0 || e.pid == r_.pid) {
+        drop(); // it ended meanwhile, or this is said twice
+        return;
+    }
+    r_.pid = e.pid;
+    Note n;
+    n.kind = NoteKind::MainChanged;
+    n.code = e.pid;
+    note(n);
 }
 
 void Lifecycle::on(const event::Ready& e) noexcept {

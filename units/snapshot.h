@@ -62,6 +62,8 @@ struct UnitSnapshot {
     std::optional<double> response_ms;    // of the first http check, else the first check
     double error_rate = 0;                // percent of failed checks in the last hour
 
+    std::string status_text; // its own words (sd_notify STATUS=); empty = none
+
     std::uint64_t restarts_total = 0;
     WallTime last_restart_at;
     std::string last_trigger; // "" | check | exit | operator | dependency | start_failure

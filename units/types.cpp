@@ -49,7 +49,7 @@ constexpr auto kStages = std::to_array<std::string_view>(
      "exec", "pre_start", "timeout", "keeper"});
 static_assert(ends_with(kStages, SpawnStage::Keeper));
 
-constexpr auto kProbes = std::to_array<std::string_view>({"http", "tcp", "exec"});
+constexpr auto kProbes = std::to_array<std::string_view>({"http", "tcp", "exec", "heartbeat"});
 static_assert(kProbes.size() == std::variant_size_v<ProbeSpec>);
 
 struct SignalName {
@@ -90,6 +90,20 @@ std::string_view to_string(SpawnStage v) noexcept { return name_of(kStages, v); 
 
 std::string_view type_name(const ProbeSpec& probe) noexcept {
     return name_of(kProbes, probe.index());
+}
+
+std::optional<Duration> heartbeat_within(const UnitSpec& spec) noexcept {
+    std::optional<Duration> shortest;
+    for (const CheckSpec& check : spec.checks) {
+        const auto* beat = std::get_if<HeartbeatCheckSpec>(&check.probe);
+        if (beat != nullptr && (!shortest || beat->within < *shortest)) shortest = beat->within;
+    }
+    return shortest;
+}
+
+bool has_notify_socket(const UnitSpec& spec) noexcept {
+    if (spec.kind != UnitKind::Child) return false;
+    return spec.ready.kind == ReadyKind::Notify || heartbeat_within(spec).has_value();
 }
 
 std::string describe(const ExitStatus& status) {

@@ -137,7 +137,11 @@ struct ExecCheckSpec {
     std::optional<UserSpec> run_as; // `user`, resolved at load; nullopt = the unit's user
     bool operator==(const ExecCheckSpec&) const = default;
 };
-using ProbeSpec = std::variant<HttpCheckSpec, TcpCheckSpec, ExecCheckSpec>;
+struct HeartbeatCheckSpec { // a beat (sd_notify WATCHDOG=1, `keepwell beat`) came in time
+    Duration within = 30s;
+    bool operator==(const HeartbeatCheckSpec&) const = default;
+};
+using ProbeSpec = std::variant<HttpCheckSpec, TcpCheckSpec, ExecCheckSpec, HeartbeatCheckSpec>;
 
 enum class ComponentStyle { Bool, UpDown, Operational };
 struct ComponentSpec {
@@ -231,6 +235,10 @@ struct UnitSpec {
     SourceMap where;
     bool operator==(const UnitSpec&) const = default;
 };
+// Does the daemon get a socket for sd_notify messages? With ready = "notify" or a heartbeat check.
+bool has_notify_socket(const UnitSpec&) noexcept;
+// The shortest `within` of its heartbeat checks: what WATCHDOG_USEC says; nullopt without one.
+std::optional<Duration> heartbeat_within(const UnitSpec&) noexcept;
 
 struct SupervisorSpec {
     std::string runtime_dir, state_dir, log_dir, status_file;

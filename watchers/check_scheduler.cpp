@@ -1,6 +1,7 @@
 #include "watchers/check_scheduler.h"
 
 #include "watchers/exec_check.h"
+#include "watchers/heartbeat_check.h"
 #include "watchers/http_check.h"
 #include "watchers/schedule.h"
 #include "watchers/tcp_check.h"
@@ -20,7 +21,10 @@ using namespace std::chrono_literals;
 // What a port may need beyond the deadline to kill, reap and report.
 constexpr Duration kAnswerGrace = 2s;
 
-enum class Port { Http, Tcp, Tasks };
+// A beat that waits in its socket is read before it is missed: one turn of the loop.
+constexpr Duration kBeatTurn = 1ms;
+
+enum class Port { Http, Tcp, Tasks, Beats };
 
 } // namespace
 
@@ -39,6 +43,8 @@ struct CheckScheduler::Impl {
         Instant due{};
         Instant started{};
         Instant ended{};
+        Beats beats;         // of a heartbeat check
+        bool failed = false; // the last result
     };
     struct Unit {
         Generation generation = 0;
@@ -72,6 +78,7 @@ struct CheckScheduler::Impl {
         case Port::Http: ports.http.cancel(check.call); break;
         case Port::Tcp: ports.tcp.cancel(check.call); break;
         case Port::Tasks: ports.tasks.cancel(check.call); break;
+        case Port::Beats: ports.timers.cancel(check.call); break;
         }
     }
 
@@ -102,7 +109,12 @@ struct CheckScheduler::Impl {
         const bool stalled = now - check->due > std::max<Duration>(check->spec.interval, 1s);
         if (stalled && !std::exchange(check->respread, true)) return arm_first(u, c, *check);
         check->respread = false;
+        if (silent(*check)) return arm_following(u, c, *check);
         begin(u, c, *check);
+    }
+    bool silent(const Check& check) const {
+        const auto* spec = std::get_if<HeartbeatCheckSpec>(&check.spec.probe);
+        return spec != nullptr && heartbeat_is_silent(*spec, check.beats, ports.clock.now());
     }
 
     void begin(UnitIndex u, CheckIndex c, Check& check) {
@@ -145,6 +157,25 @@ struct CheckScheduler::Impl {
                                          });
                                      });
     }
+    void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const HeartbeatCheckSpec&) {
+        check.port = Port::Beats;
+        check.call = ports.timers.arm(check.started + kBeatTurn, [this, u, c, run = check.run] {
+            finish(u, c, run, [&](const CheckSpec& spec) {
+                return evaluate_heartbeat(std::get<HeartbeatCheckSpec>(spec.probe),
+                                          find(u, c)->beats, ports.clock.now());
+            });
+        });
+    }
+    bool beat(UnitIndex u, CheckIndex c, Check& check, bool trouble) {
+        if (!check.enabled || !std::holds_alternative<HeartbeatCheckSpec>(check.spec.probe))
+            return false;
+        const bool news = trouble ? !check.beats.trouble : !check.beats.any || check.failed;
+        if (!trouble) check.beats.last = ports.clock.now();
+        check.beats.any = check.beats.any || !trouble;
+        check.beats.trouble = trouble;
+        if (news && !check.running) begin(u, c, check);
+        return true;
+    }
 
     template <class Evaluate>
     void finish(UnitIndex u, CheckIndex c, std::uint64_t run, const Evaluate& evaluate) {
@@ -169,6 +200,7 @@ struct CheckScheduler::Impl {
     // Everything is settled before the sink is called: it may stop, restart or destroy anything.
     void report(UnitIndex u, CheckIndex c, Check& check, Observation seen) {
         check.running = false;
+        check.failed = seen.outcome == CheckOutcome::Fail;
         check.ended = ports.clock.now();
         disarm(check);
         if (check.enabled) arm_following(u, c, check);
@@ -202,6 +234,7 @@ void CheckScheduler::start(UnitIndex u, const UnitSpec& spec, Generation generat
         check.spec = check_spec;
         check.hash = check_hash(spec.key, check_spec.id);
         check.enabled = check_spec.enabled;
+        check.beats.last = impl_->ports.clock.now();
         unit.checks.push_back(std::move(check));
     }
     auto& placed = impl_->units[u] = std::move(unit);
@@ -222,6 +255,7 @@ void CheckScheduler::set_enabled(UnitIndex u, CheckIndex c, bool enabled) {
     if (check == nullptr || std::exchange(check->enabled, enabled) == enabled) return;
     check->pending = false;
     if (!enabled) return impl_->halt(*check);
+    check->beats = {impl_->ports.clock.now(), false, false};
     if (!check->running) impl_->arm_first(u, c, *check);
 }
 
@@ -231,8 +265,24 @@ void CheckScheduler::run_now(UnitIndex u, std::optional<CheckIndex> only) {
     auto& checks = it->second.checks;
     for (std::size_t c = 0; c < checks.size(); ++c) {
         const bool wanted = only ? *only == c : checks[c].enabled;
-        if (wanted && !checks[c].running) impl_->begin(u, static_cast<CheckIndex>(c), checks[c]);
+        if (wanted && !checks[c].running && !impl_->silent(checks[c]))
+            impl_->begin(u, static_cast<CheckIndex>(c), checks[c]);
     }
+}
+
+bool CheckScheduler::beat(UnitIndex u, bool trouble) {
+    const auto it = impl_->units.find(u);
+    if (it == impl_->units.end()) return false;
+    bool any = false;
+    auto& checks = it->second.checks;
+    for (std::size_t c = 0; c < checks.size(); ++c)
+        any = impl_->beat(u, static_cast<CheckIndex>(c), checks[c], trouble) || any;
+    return any;
+}
+
+bool CheckScheduler::has_answer(UnitIndex u, CheckIndex c) const {
+    const auto* check = impl_->find(u, c);
+    return check == nullptr || !impl_->silent(*check);
 }
 
 void CheckScheduler::set_pending(UnitIndex u, CheckIndex c, bool pending) {

@@ -63,6 +63,12 @@ class CheckScheduler {
     // Run now (once); a run under way counts as it. nullopt = all enabled checks of the unit; a
     // check that is named runs also when it is disabled.
     void run_now(UnitIndex, std::optional<CheckIndex> check);
+    // A beat of the unit, or its own word that it is sick, for each of its heartbeat checks. The
+    // first beat and the end of a failure are reported soon, else the next run sees it. false: it
+    // has no such check now.
+    bool beat(UnitIndex, bool trouble = false);
+    // false for a heartbeat check that waits for its first beat: run_now() reports nothing of it.
+    bool has_answer(UnitIndex, CheckIndex) const;
     // The engine says what the counters make of a result: failing below the threshold = retry
     // sooner.
     void set_pending(UnitIndex, CheckIndex, bool pending);

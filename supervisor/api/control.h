@@ -79,6 +79,7 @@ class Control {
     virtual Result<std::string> enable_check(const std::string& name, const std::string& check,
                                              bool enabled,
                                              const Peer&) = 0; // the check's JSON
+    virtual Status beat(const std::string& name) = 0; // a heartbeat of every unit of that name
     virtual Result<std::string>
     reload_config(bool dry_run, const Peer&) = 0; // {"added":[],"removed":[],"restarted":[],…}
     virtual void shutdown(const Peer&) = 0;

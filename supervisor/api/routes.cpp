@@ -105,6 +105,7 @@ const std::vector<Routes::Route>& Routes::table() {
         {"GET", "api/runtime", &Routes::get_runtime},
         {"GET", "api/actions/*", &Routes::get_action},
         {"POST", "api/actions", &Routes::post_actions},
+        {"POST", "api/services/*/beat", &Routes::post_beat},
         {"POST", "api/services/*/*", &Routes::post_service},
         {"POST", "api/checks/*/*/*", &Routes::post_check},
         {"POST", "api/config/reload", &Routes::post_reload},

@@ -41,7 +41,7 @@ Reply Routes::post_service(const Call& call) {
     if (!verb)
         return fail(404, "not_found",
                     fmt::format("no such action: {}; use start, stop, restart, reload, signal, "
-                                "check, pause, resume or reset",
+                                "check, pause, resume, reset or beat",
                                 json_quote(call.at(3))));
     std::vector<std::string_view> allowed;
     if (*verb == Verb::Signal) allowed = {"signal"};
@@ -55,6 +55,14 @@ Reply Routes::post_service(const Call& call) {
                                body->pause_for,
                                body->check,
                                call.request.peer});
+}
+
+Reply Routes::post_beat(const Call& call) {
+    if (const auto body = parse_body(call.request.body, {}); !body)
+        return fail(400, "bad_request", body.error().message);
+    if (const Status taken = control_.beat(call.at(2)); !taken)
+        return failed(taken.error(), "unknown_service");
+    return json_reply("{\"status\":\"success\"}", 200);
 }
 
 Reply Routes::post_actions(const Call& call) {

@@ -214,6 +214,14 @@ Result<std::string> ControlImpl::enable_check(const std::string& name, const std
     return check_json(s, s.checks[*index]);
 }
 
+Status ControlImpl::beat(const std::string& name) {
+    const auto units = p_.fleet.resolve({name});
+    if (!units) return units.error();
+    for (const UnitIndex i : *units)
+        if (const Status taken = p_.fleet.beat(i); !taken) return taken;
+    return Done{};
+}
+
 Result<std::string> ControlImpl::reload_config(bool dry_run, const Peer& peer) {
     return p_.reload(dry_run, describe(peer));
 }

@@ -37,6 +37,7 @@ class ControlImpl final : public Control {
     std::optional<ActionView> action(const std::string& id) override;
     Result<std::string> enable_check(const std::string& name, const std::string& check,
                                      bool enabled, const Peer&) override;
+    Status beat(const std::string& name) override;
     Result<std::string> reload_config(bool dry_run, const Peer&) override;
     void shutdown(const Peer&) override;
 

@@ -217,6 +217,7 @@ void Fleet::on_spawn_failed(const std::string& key, Generation g, SpawnStage sta
 }
 
 void Fleet::on_exited(const std::string& key, Generation g, const ExitStatus& status) {
+    p_.drain_notify(key);
     confirmed_.insert(key);
     auto i = engine_.find(key);
     if (!reconciled_ && !i) {
@@ -231,6 +232,7 @@ void Fleet::on_exited(const std::string& key, Generation g, const ExitStatus& st
 }
 
 void Fleet::on_tree_empty(const std::string& key, Generation g) {
+    p_.drop_notify(key);
     confirmed_.insert(key);
     if (const auto i = engine_.find(key)) return engine_.post(*i, event::TreeEmpty{g});
     p_.processes.ack(key, g);
@@ -310,6 +312,7 @@ void Fleet::on_step(const StepInfo& info) {
     if (const auto* e = std::get_if<event::TreeEmpty>(&info.event))
         p_.processes.ack(info.spec.key, e->generation);
     if (info.after.state != State::Starting) ready_logs_.erase(info.unit);
+    if (info.after.generation != info.before.generation) sayings_.erase(info.unit);
     if (std::holds_alternative<event::Exited>(info.event)) look_for_port_holder(info);
     dirty_.insert(info.unit);
     dispatcher_.stepped(info);
@@ -330,6 +333,7 @@ void Fleet::on_erased(UnitIndex i, const std::string& key) {
     ready_logs_.erase(i);
     check_watches_.erase(i);
     port_searches_.erase(i);
+    sayings_.erase(i);
     views_.erase(i);
     dirty_.erase(i);
     erased_.push_back(key);

@@ -17,6 +17,7 @@
 #include "supervisor/engine/unit_view.h"
 #include "supervisor/engine/wanted.h"
 #include "supervisor/logs/log_reader.h"
+#include "supervisor/notify/notify_message.h"
 #include "supervisor/status/status_document.h"
 #include "units/ports/process_host.h"
 #include "watchers/check_scheduler.h"
@@ -48,6 +49,9 @@ class Fleet final : public EngineListener, public ProcessListener {
         std::function<void(const std::string& key, const LogSpec&)>
             log_added; // a unit's log settings
         std::function<void(const std::string& key)> log_removed;
+        std::function<void(const std::string& key)> drain_notify; // what it said before it ended
+        std::function<void(const std::string& key)> drop_notify;  // it says no more
+        std::function<void(const std::string& key, Generation, std::int64_t pid)> set_main;
     };
     Fleet(Ports, StateFile&, WantedStore&, EventStore&, const SupervisorSpec&);
     ~Fleet() override;
@@ -77,6 +81,12 @@ class Fleet final : public EngineListener, public ProcessListener {
     void want(UnitIndex, Desired);          // an operator's word, kept over a reboot
     // Every check of the unit asked for by action `id` reports to it.
     void watch_checks(const std::string& id, UnitIndex, std::optional<CheckIndex>);
+
+    // What daemons say themselves, by sd_notify or `keepwell beat`.
+    void on_notify(const std::string& key, Generation, const NotifyMessage&);
+    void on_notify_refused(const std::string& key, const std::string& why);
+    void on_main(const std::string& key, Generation, std::int64_t pid, int error);
+    Status beat(UnitIndex);
 
     StatusDocument& document(); // brought up to date with what changed
     void tick();                // one history step for every unit
@@ -116,6 +126,8 @@ class Fleet final : public EngineListener, public ProcessListener {
     void watch_ready_log(UnitIndex);
     void poll_ready_logs();
     void report_checks(const Observation&);
+    void take_phase(UnitIndex, const NotifyMessage&);
+    void take_main(UnitIndex, std::int64_t pid);
     void look_for_port_holder(const StepInfo&);
     void save(const StepInfo&);
     void check_shutdown();
@@ -145,6 +157,14 @@ class Fleet final : public EngineListener, public ProcessListener {
     uv::Timer ready_timer_;
     std::multimap<UnitIndex, CheckWatch> check_watches_;
     std::unordered_map<UnitIndex, std::shared_ptr<void>> port_searches_;
+    struct Saying { // of one generation
+        enum class Phase { None, Reloading, Stopping } phase = Phase::None;
+        Instant last_line{};                        // in the timeline
+        bool main_asked = false;                    // the keeper has not answered yet
+        std::int64_t main_wish = 0;                 // the last one meanwhile; 0 = none
+        std::optional<Instant> refused_at, told_at; // a MAINPID, and when it was said
+    };
+    std::unordered_map<UnitIndex, Saying> sayings_;
     std::string shutdown_id_;
     std::function<void()> shutdown_done_;
     std::uint64_t stale_ = 0;

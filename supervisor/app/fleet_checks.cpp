@@ -74,10 +74,13 @@ void Fleet::watch_checks(const std::string& id, UnitIndex i, std::optional<Check
     w.action = id;
     const auto& counters = engine_.record(i).checks;
     for (std::size_t c = 0; c < counters.size(); ++c)
-        if (check ? *check == c : counters[c].enabled) w.left.insert(static_cast<CheckIndex>(c));
+        if ((check ? *check == c : counters[c].enabled) &&
+            checks_.has_answer(i, static_cast<CheckIndex>(c)))
+            w.left.insert(static_cast<CheckIndex>(c));
     const std::string& key = engine_.spec(i).key;
     const bool active = engine_.record(i).main_alive || engine_.spec(i).kind == UnitKind::External;
-    if (w.left.empty()) return actions_.set(id, key, true, "no checks");
+    if (w.left.empty())
+        return actions_.set(id, key, true, counters.empty() ? "no checks" : "nothing to check");
     if (!active) return actions_.set(id, key, false, "cannot check " + key + ": it is not running");
     check_watches_.emplace(i, std::move(w));
     checks_.run_now(i, check);

@@ -11,6 +11,7 @@
 #include "supervisor/keeper/keeper_client.h"
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
+#include "supervisor/notify/notify_sockets.h"
 #include "supervisor/status/json_writer.h"
 #include "supervisor/status/status_writer.h"
 
@@ -72,6 +73,7 @@ class Supervisor {
   private:
     std::unique_ptr<StateFile> open_state();
     KeeperClient::Hooks keeper_hooks();
+    NotifySockets::Hooks notify_hooks();
     StatusWriter::Documents render();
     SupervisorSnapshot snapshot();
     std::string runtime_json();
@@ -101,6 +103,7 @@ class Supervisor {
     EventStore events_;
     LogBook logs_;
     KeeperClient keeper_;
+    NotifySockets notify_;
     CurlHttpClient http_;
     UvTcpProbe tcp_;
     std::unique_ptr<StatusWriter> writer_;
@@ -132,12 +135,18 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
               }),
       logs_(loop_, *state_, spec().log_dir, [this](const LogReport& r) { on_log(r); }),
       keeper_(loop_, clock_, options.keeper_fd, keeper_hooks()),
+      notify_(loop_, clock_, notify_hooks()),
       http_(loop_),
       tcp_(loop_),
       fleet_({loop_, clock_, timers_, keeper_, keeper_, http_, tcp_, clock_, [this] { changed(); },
               [this] { notice_.ready(); },
               [this](const std::string& key, const LogSpec& s) { logs_.set(key, s); },
-              [this](const std::string& key) { logs_.forget(key); }},
+              [this](const std::string& key) { logs_.forget(key); },
+              [this](const std::string& key) { notify_.drain(key); },
+              [this](const std::string& key) { notify_.drop(key); },
+              [this](const std::string& key, Generation g, std::int64_t pid) {
+                  keeper_.set_main(key, g, pid);
+              }},
              *state_, wanted_, events_, spec()),
       control_({fleet_, clock_, [this] { return snapshot(); }, [this] { return runtime_json(); },
                 [this](bool dry, const std::string& who) { return reload(dry, who); },
@@ -175,6 +184,12 @@ KeeperClient::Hooks Supervisor::keeper_hooks() {
     h.on_errors = [this](const std::string& key, Generation g, int fd) {
         logs_.take_errors(key, g, fd);
     };
+    h.on_notify = [this](const std::string& key, Generation g, int fd) {
+        notify_.take(key, g, fd);
+    };
+    h.on_main = [this](const std::string& key, Generation g, std::int64_t pid, int error) {
+        fleet_.on_main(key, g, pid, error);
+    };
     h.on_stop_requested = [this] { begin_shutdown("a signal"); };
     h.on_reload_requested = [this] {
         const auto r = reload(false, "SIGHUP");
@@ -186,6 +201,21 @@ KeeperClient::Hooks Supervisor::keeper_hooks() {
         spdlog::error(
             "the keeper is gone; daemons keep running, start keepwell again to adopt them");
         std::_Exit(1);
+    };
+    return h;
+}
+
+NotifySockets::Hooks Supervisor::notify_hooks() {
+    NotifySockets::Hooks h;
+    h.belongs = [this](const std::string& key, const NotifySender& sender) {
+        const auto tree = keeper_.tree(key);
+        return tree && belongs(sender, key, *tree);
+    };
+    h.on_message = [this](const std::string& key, Generation g, const NotifyMessage& m) {
+        fleet_.on_notify(key, g, m);
+    };
+    h.on_refused = [this](const std::string& key, const std::string& why) {
+        fleet_.on_notify_refused(key, why);
     };
     return h;
 }

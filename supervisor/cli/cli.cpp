@@ -30,6 +30,7 @@ int dispatch(Context& context) {
     case Command::Check:
         return options.enable.empty() && options.disable.empty() ? verb_action(context)
                                                                  : verb_switch_check(context);
+    case Command::Beat: return verb_beat(context);
     case Command::Start:
     case Command::Stop:
     case Command::Restart:

@@ -171,7 +171,10 @@ class Builder {
         resume->alias("monitor");
         auto* reset =
             add("reset", Command::Reset, "forget failures, backoff and spent budget", kAct);
-        for (auto* sub : {start, stop, restart, signal, pause, resume, reset}) names(sub, true);
+        auto* beat =
+            add("beat", Command::Beat, "the heartbeat of a unit that has a heartbeat check", kAct);
+        for (auto* sub : {start, stop, restart, signal, pause, resume, reset, beat})
+            names(sub, true);
         names(reload, false);
         for (auto* sub : {start, stop, restart, reload, signal, check, pause, resume, reset}) {
             no_wait(sub);

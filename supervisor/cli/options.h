@@ -32,6 +32,7 @@ enum class Command {
     Pause,
     Resume,
     Reset,
+    Beat,
     Validate,
     Shutdown,
     Version,

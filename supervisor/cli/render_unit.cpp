@@ -159,6 +159,7 @@ std::string render_unit(const Json& s, std::int64_t now_ms, const Style& style) 
     };
     line("about", safe_text(s["description"].text()));
     line("reason", short_reason(s, Json{}, now_ms));
+    line("says", safe_text(s["status_text"].text()));
     line("process", process_text(s, now_ms));
     line("group", safe_text(s["group"].text()));
     line("tags", joined(s["tags"]));

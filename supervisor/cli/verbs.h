@@ -18,6 +18,7 @@ int verb_logs(Context&);
 int verb_action(Context&); // start stop restart reload-NAME signal check pause resume reset
 int verb_reload_config(Context&);
 int verb_switch_check(Context&);
+int verb_beat(Context&);
 int verb_shutdown(Context&);
 
 // Run it.

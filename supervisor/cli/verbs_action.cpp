@@ -31,6 +31,7 @@ const char* verb_name(Command command) {
     case Command::Pause: return "pause";
     case Command::Resume: return "resume";
     case Command::Reset: return "reset";
+    case Command::Beat:
     case Command::Run:
     case Command::Supervise:
     case Command::Status:
@@ -235,6 +236,16 @@ int verb_reload_config(Context& context) {
         context.out() << body.dump(context.style().terminal ? 2 : -1) << "\n";
     else
         context.out() << render_reload(body, dry, context.style());
+    return kExitOk;
+}
+
+// Silent when all is well: it stands in scripts and loops.
+int verb_beat(Context& context) {
+    for (const auto& name : context.options().names) {
+        auto answer = context.client().post("/api/services/" + url_part(name) + "/beat", "{}");
+        if (!answer) return context.unreachable(answer.error());
+        if (answer->status != 200) return context.refused(*answer, {name});
+    }
     return kExitOk;
 }
 

@@ -10,9 +10,9 @@
 namespace keepwell::config {
 namespace {
 
-constexpr std::string_view kTypes[] = {"http", "tcp", "exec"};
-constexpr std::string_view kLaterTypes[] = {"unix", "dns",      "process",   "port",    "file",
-                                            "log",  "resource", "heartbeat", "systemd", "host"};
+constexpr std::string_view kTypes[] = {"http", "tcp", "exec", "heartbeat"};
+constexpr std::string_view kLaterTypes[] = {"unix", "dns",      "process", "port", "file",
+                                            "log",  "resource", "systemd", "host"};
 constexpr std::int64_t kManyTimes = 1'000'000;
 constexpr Duration kShortestInterval = 10ms;
 
@@ -203,6 +203,16 @@ ExecCheckSpec read_exec(Reader& reader, Context& context) {
     return exec;
 }
 
+HeartbeatCheckSpec read_heartbeat(Reader& reader, CheckSpec& check) {
+    HeartbeatCheckSpec heartbeat;
+    reader.duration("within", heartbeat.within, 100ms);
+    // Looked at often enough that a missed beat is seen soon.
+    if (reader.node().find("interval") == nullptr)
+        check.interval = std::min(check.interval, heartbeat.within / 2);
+    check.retry_interval = std::min(check.retry_interval, check.interval);
+    return heartbeat;
+}
+
 void read_component(Reader& reader, const std::string& fallback, std::optional<ComponentSpec>& to) {
     const Node* found = reader.table("component");
     if (found == nullptr) return;
@@ -299,6 +309,7 @@ std::optional<CheckSpec> read_check(const Node& said, const Node& merged, const 
     if (type == "http") check.probe = read_http(reader, check);
     if (type == "tcp") check.probe = read_tcp(reader);
     if (type == "exec") check.probe = read_exec(reader, context);
+    if (type == "heartbeat") check.probe = read_heartbeat(reader, check);
     reader.finish();
     return check;
 }

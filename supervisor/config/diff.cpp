@@ -8,6 +8,8 @@ namespace {
 // What only a new process can take over.
 bool needs_restart(const UnitSpec& running, const UnitSpec& wanted) {
     return running.kind != wanted.kind || running.process != wanted.process ||
+           has_notify_socket(running) != has_notify_socket(wanted) ||
+           heartbeat_within(running) != heartbeat_within(wanted) ||
            running.log.mode != wanted.log.mode ||
            running.log.separate_stderr != wanted.log.separate_stderr;
 }

@@ -20,6 +20,7 @@ namespace config {
 namespace {
 
 constexpr std::int64_t kMostInstances = 10'000;
+constexpr std::size_t kLongestSocketPath = 107; // of sockaddr_un
 
 class Loader {
   public:
@@ -43,6 +44,7 @@ class Loader {
         if (units != nullptr) {
             for (const Node& item : units->items) add_unit(item);
         }
+        check_notify_paths(config.supervisor.runtime_dir);
         read_unused_templates();
         warn_if_empty(units);
         refuse_shared_logs();
@@ -69,6 +71,19 @@ class Loader {
                                     "cannot read " + node.path +
                                         ": its log would be the one of the stderr of " +
                                         quote(spec.key) + " (rename one of them)");
+        }
+    }
+
+    // Daemons are told of their socket by its path, and the kernel's addresses are short.
+    void check_notify_paths(const std::string& runtime_dir) {
+        for (std::size_t i = 0; i < specs_.size(); ++i) {
+            const std::string path = runtime_dir + "/notify/" + specs_[i].key;
+            if (!has_notify_socket(specs_[i]) || path.size() <= kLongestSocketPath) continue;
+            context_.messages.error(
+                raws_[i].node.key_where,
+                "cannot use " + raws_[i].node.path + ": the path of its notify socket, " + path +
+                    ", has more than " + std::to_string(kLongestSocketPath) +
+                    " bytes (shorten supervisor.runtime_dir or the unit's name)");
         }
     }
 

@@ -47,10 +47,7 @@ void read_ready(Reader& unit, ReadySpec& to) {
     if (text == "started") {
         to = {};
     } else if (text == "notify") {
-        unit.messages().warning(at.where,
-                                "cannot use " + at.path +
-                                    ": \"notify\" is not available yet; taken as \"started\"");
-        to = {};
+        to = {ReadyKind::Notify, ""};
     } else if (text.starts_with("check:")) {
         to = {ReadyKind::Check, text.substr(6)};
     } else if (text.starts_with("log:")) {

@@ -123,6 +123,8 @@ NoteText describe(const Note& n, const StepInfo& info,
     case NoteKind::Adopted:
         return {"adopt", "", fmt::format("pid {} kept across a restart of keepwell", n.code), "",
                 false};
+    case NoteKind::MainChanged:
+        return {"main", "", fmt::format("pid {} is the main process now", n.code), "", false};
     case NoteKind::NotReady:
         return {"ready", "", "not ready in " + human_duration(spec.ready_timeout), "", true};
     case NoteKind::Running: return {"ready", "", "running", "", false};

@@ -79,8 +79,10 @@ double HourlyRate::percent(WallTime now) const noexcept {
 
 void UnitView::step(const StepInfo& info, WallTime now) {
     const UnitRecord& a = info.after;
-    if (a.generation != info.before.generation)
+    if (a.generation != info.before.generation) {
         for (auto& c : checks_) c = CheckTexts{};
+        status_.clear();
+    }
     if (a.restarts_total > info.before.restarts_total) {
         last_restart_at_ = now;
         const char* trigger =
@@ -128,6 +130,12 @@ void UnitView::observe(const UnitSpec& spec, const Observation& o, WallTime now)
     c.code = o.code;
     c.time = now;
     rate_.add(now, failed);
+}
+
+bool UnitView::set_status(std::string text) {
+    if (status_ == text) return false;
+    status_ = std::move(text);
+    return true;
 }
 
 void UnitView::tick(const UnitRecord& r) {
@@ -267,6 +275,7 @@ UnitSnapshot UnitView::snapshot(const UnitSpec& spec, const UnitRecord& r, const
     s.desired = r.desired;
     s.health = r.health;
     s.reason = reason_text(spec, r, x);
+    s.status_text = status_;
     s.should_run = should_run(spec, r);
     s.generation = r.generation;
     s.pid = r.main_alive ? r.pid : 0;

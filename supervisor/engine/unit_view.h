@@ -41,6 +41,7 @@ class UnitView {
     void tick(const UnitRecord&); // one history step
     void set_figures(ProcessFigures f) { figures_ = std::move(f); }
     void set_log(std::uint64_t dropped, std::string error);
+    bool set_status(std::string text); // the daemon's own words; false = nothing new
     void set_hint(std::string text) {
         hint_ = std::move(text);
     } // joins the reason until the unit runs
@@ -74,6 +75,7 @@ class UnitView {
     WallTime last_restart_at_, last_exit_at_;
     std::string last_trigger_, paused_by_;
     std::string hint_;
+    std::string status_;
     std::string spawn_detail_; // error text of the last failed start
     bool attempted_ = false;
     std::optional<bool> attempt_ok_;

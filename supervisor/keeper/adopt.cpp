@@ -1,7 +1,9 @@
 // A record that an earlier keeper left: is its process alive, and where is its output?
 #include "supervisor/keeper/keeper.h"
 
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
@@ -48,10 +50,12 @@ void adopt(Keeper& k, Record& r) {
         check_tree(k, r);
         return;
     }
-    r.leaf = r.leaf && in_leaf(k, r);
+    r.leaf = r.leaf && in_leaf(k, r, r.pid);
     r.phase = Phase::Running;
     r.output.reset(find_pipe(r.pid, r.output_inode));
     r.errors.reset(find_pipe(r.pid, r.errors_inode));
+    if (r.has_notify && !make_notify_socket(k, r))
+        say("cannot make the notify socket of %s again: %s", r.key, std::strerror(errno));
     save(k, r);
     watch(k, r.pidfd.get(), EPOLLIN, Source::RecordExit, r.index, r.serial);
 }

@@ -159,12 +159,12 @@ bool leaf_oom(const Keeper& k, const Record& r) {
     return at != nullptr && std::strtol(at + 9, nullptr, 10) > 0;
 }
 
-bool in_leaf(const Keeper& k, const Record& r) {
+bool in_leaf(const Keeper& k, const Record& r, pid_t process) {
     if (!k.cgroup_base) return false;
     LeafName name;
     name_of(r, name);
     char pid[16], group[1024], wanted[1024];
-    std::snprintf(pid, sizeof pid, "%d", r.pid);
+    std::snprintf(pid, sizeof pid, "%d", process);
     std::snprintf(wanted, sizeof wanted, "%s/%s", k.cgroup_relative, name);
     return own_group(group, sizeof group, pid) && std::strcmp(group, wanted) == 0;
 }

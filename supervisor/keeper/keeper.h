@@ -43,7 +43,7 @@ class Fd { // owns one descriptor
 enum class Phase : std::uint8_t { Intent, Spawning, Running, Exited, Failed };
 
 inline constexpr std::uint32_t kTellSpawned = 1, kTellFailed = 2, kTellExited = 4, kTellTree = 8,
-                               kTellRefused = 16;
+                               kTellRefused = 16, kTellMain = 32;
 inline constexpr std::uint32_t kNoLane = ~0U;
 // Ticks after a sign of life that are one sleep: it comes every five, so a healthy supervisor costs
 // no wake-ups.
@@ -75,8 +75,13 @@ struct Record {
     std::uint32_t lane = kNoLane;
     std::uint32_t uid;
     pid_t pid;
+    pid_t session;             // of the main process
+    std::uint64_t first_ticks; // start time of the oldest process: the one that was spawned
     Fd pidfd, output, stage_pipe;
-    Fd errors; // read end of a pipe of its own for stderr
+    Fd notify;        // the unit's sd_notify socket
+    bool has_notify;  // it shall have one
+    int main_refused; // errno of the last MainPid
+    Fd errors;        // read end of a pipe of its own for stderr
     std::uint64_t start_ticks, output_inode, errors_inode;
     std::int64_t started_ns, exited_ns;
     std::int64_t deadline_ns; // exec stage, then kill_at of a task; of a zombie of others: give up
@@ -109,7 +114,7 @@ struct Ends { // of one spawn; all close themselves on any failure
 };
 
 struct Capabilities {
-    bool clone3 = true, cgroup = true, pidfd_info = true;
+    bool clone3 = true, cgroup = true, pidfd_info = true, scm_pidfd = true;
 };
 
 inline constexpr int kNullFd = 3; // /dev/null, the stdin of every child
@@ -222,7 +227,6 @@ int wait_status_of(int code, int status); // of siginfo_t
 bool kernel_tells_exits();                // of processes that are not our children
 
 // spawn.cpp
-bool valid_body(const unsigned char* body, std::size_t size);
 void spawn(Keeper&, Record&, const unsigned char* body, const wire::SpawnMessage&);
 bool start_supervisor(Keeper&);
 pid_t clone_child(const Keeper&, int cgroup, bool share_files, int& pidfd);
@@ -242,7 +246,7 @@ void sweep_leaves(Keeper&); // empty ones of units that have no record
 bool leaf_populated(const Keeper&, const Record&);
 bool leaf_frozen(const Keeper&, const Record&);
 bool leaf_oom(const Keeper&, const Record&);
-bool in_leaf(const Keeper&, const Record&);
+bool in_leaf(const Keeper&, const Record&, pid_t);
 void watch_leaf(Keeper&, Record&);
 void unwatch_leaf(Keeper&, Record&);
 void on_inotify(Keeper&);
@@ -252,6 +256,13 @@ void remove_cgroups(Keeper&); // at a clean exit
 void signal_record(Keeper&, Record&, int signal, wire::Scope);
 void check_tree(Keeper&, Record&); // its main process is gone: is the tree?
 void scan_trees(Keeper&);
+bool in_tree(Keeper&, const Record&, pid_t);
+
+// notify.cpp
+bool make_notify_socket(Keeper&, Record&); // false with errno
+void remove_notify_socket(const Keeper&, Record&);
+void notify_variable(const Keeper&, const Record&, char* out, std::size_t size); // NOTIFY_SOCKET=
+void change_main(Keeper&, Record&, const wire::MainPidMessage&);
 
 // state.cpp
 bool open_state(Keeper&); // and adopts what it holds

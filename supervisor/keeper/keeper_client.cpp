@@ -22,9 +22,10 @@ constexpr std::size_t kMaxSurvivors = 64;
 struct Instance {
     Generation generation = 0;
     std::int64_t pid = 0;
-    bool wanted = false;                 // asked for here, not answered yet
-    bool announced = false;              // the listener knows that it lives
-    bool output = false, errors = false; // handed on
+    bool wanted = false;                                 // asked for here, not answered yet
+    bool announced = false;                              // the listener knows that it lives
+    bool output = false, errors = false, notify = false; // handed on
+    std::uint32_t uid = 0;
     bool leaf = false;
     bool exited = false;
     bool tree_gone = false;
@@ -55,7 +56,7 @@ wire::Scope scope_of(SignalScope scope) {
 }
 
 struct Ends { // what rides along with a report
-    UniqueFd output, errors;
+    UniqueFd output, errors, notify;
 };
 
 // Takes one report's descriptors, in the wire's order.
@@ -67,6 +68,7 @@ Ends take_ends(const wire::Report& m, std::vector<UniqueFd>& fds, std::size_t& n
     Ends e;
     e.output = one(wire::kOutput);
     e.errors = one(wire::kErrors);
+    e.notify = one(wire::kNotify);
     return e;
 }
 
@@ -135,10 +137,12 @@ struct KeeperClient::Impl {
     void adopt(const wire::Report&, Ends);
     void report(const wire::Report&, Received&);
     void spawned(const wire::Report&, Ends);
+    void main_changed(const wire::Report&);
     void spawn_failed(const wire::Report&);
     void exited(const wire::Report&);
     void tree_empty(const wire::Report&);
     void give(const std::string& key, Instance&, Ends);
+    std::string leaf_path(const std::string& key) const;
     void report_unsent();
 
     Hooks hooks;
@@ -166,6 +170,7 @@ void KeeperClient::Impl::on_message(Received& in) {
     case wire::Type::SpawnFailed:
     case wire::Type::Exited:
     case wire::Type::TreeEmpty:
+    case wire::Type::MainChanged:
         if (const auto m = read_message<wire::Report>(in)) report(*m, in);
         return;
     case wire::Type::Stop:
@@ -182,7 +187,8 @@ void KeeperClient::Impl::on_message(Received& in) {
     case wire::Type::List:
     case wire::Type::Alive:
     case wire::Type::Finished:
-    case wire::Type::Notify: return;
+    case wire::Type::Notify:
+    case wire::Type::MainPid: return;
     }
 }
 
@@ -231,6 +237,7 @@ void KeeperClient::Impl::adopt(const wire::Report& m, Ends ends) {
     i = Instance{};
     i.generation = m.header.generation;
     i.pid = m.pid;
+    i.uid = m.uid;
     i.leaf = (m.header.flags & wire::kLeaf) != 0;
     give(key, i, std::move(ends));
     if ((m.header.flags & wire::kExitAcked) == 0) {
@@ -254,6 +261,7 @@ void KeeperClient::Impl::report(const wire::Report& m, Received& in) {
     const auto it = instances.find(m.header.key);
     if (it == instances.end() || it->second.generation != m.header.generation) return; // LIST tells
     if (m.header.type == wire::Type::Exited) return exited(m);
+    if (m.header.type == wire::Type::MainChanged) return main_changed(m);
     tree_empty(m);
 }
 
@@ -262,6 +270,20 @@ void KeeperClient::Impl::give(const std::string& key, Instance& i, Ends ends) {
         hooks.on_output(key, i.generation, ends.output.release());
     if (ends.errors && !std::exchange(i.errors, true) && hooks.on_errors)
         hooks.on_errors(key, i.generation, ends.errors.release());
+    if (ends.notify && !std::exchange(i.notify, true) && hooks.on_notify)
+        hooks.on_notify(key, i.generation, ends.notify.release());
+}
+
+void KeeperClient::Impl::main_changed(const wire::Report& m) {
+    const std::string key = m.header.key;
+    instances[key].pid = m.pid;
+    if (hooks.on_main) hooks.on_main(key, m.header.generation, m.pid, m.error);
+}
+
+std::string KeeperClient::Impl::leaf_path(const std::string& key) const {
+    char leaf[wire::kKeySize + 16];
+    proc::leaf_name(key.c_str(), 0, leaf);
+    return cgroup_base + "/" + leaf;
 }
 
 void KeeperClient::Impl::spawned(const wire::Report& m, Ends ends) {
@@ -273,6 +295,7 @@ void KeeperClient::Impl::spawned(const wire::Report& m, Ends ends) {
         i.wanted = true; // asked for by a predecessor, before LIST came to it
     }
     i.pid = m.pid;
+    i.uid = m.uid;
     i.leaf = (m.header.flags & wire::kLeaf) != 0;
     give(key, i, std::move(ends));
     i.announced = true;
@@ -358,7 +381,8 @@ void KeeperClient::set_listener(ProcessListener* listener) { impl_->listener = l
 void KeeperClient::spawn(const UnitSpec& spec, Generation generation) {
     Impl& d = *impl_;
     SpawnBody body =
-        spawn_body(spec.process, spec.key, "", output_of(spec.log, spec.key, d.log_dir));
+        spawn_body(spec.process, spec.key, "", output_of(spec.log, spec.key, d.log_dir),
+                   {has_notify_socket(spec), heartbeat_within(spec)});
     if (spec.key.empty() || spec.key.size() >= wire::kKeySize) body.error = ENAMETOOLONG;
     if (body.error != 0) {
         d.unsent.push_back({spec.key, generation, body.error});
@@ -391,6 +415,22 @@ void KeeperClient::signal(const std::string& key, Generation generation, int sig
     impl_->send(m, wire::Type::Signal);
 }
 
+void KeeperClient::set_main(const std::string& key, Generation generation, std::int64_t pid) {
+    wire::MainPidMessage m;
+    impl_->name(m.header, key, generation);
+    proc::Stat stat;
+    m.pid = pid;
+    if (proc::read_stat(static_cast<pid_t>(pid), stat)) m.start_ticks = stat.start_ticks;
+    impl_->send(m, wire::Type::MainPid);
+}
+
+std::optional<KeeperClient::Tree> KeeperClient::tree(const std::string& key) const {
+    const auto it = impl_->instances.find(key);
+    if (it == impl_->instances.end()) return std::nullopt;
+    return Tree{it->second.pid, it->second.uid, it->second.leaf ? impl_->leaf_path(key) : "",
+                impl_->fleet};
+}
+
 void KeeperClient::ack(const std::string& key, Generation generation) {
     const auto it = impl_->instances.find(key);
     if (it == impl_->instances.end() || it->second.generation != generation) return;
@@ -405,10 +445,7 @@ std::vector<Survivor> KeeperClient::survivors(const std::string& key) {
     if (it == impl_->instances.end()) return {};
     std::vector<pid_t> pids;
     if (it->second.leaf) {
-        char leaf[wire::kKeySize + 16];
-        proc::leaf_name(key.c_str(), 0, leaf);
-        const std::string path = impl_->cgroup_base + "/" + leaf;
-        const UniqueFd dir(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+        const UniqueFd dir(::open(impl_->leaf_path(key).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
         if (dir)
             proc::each_in_cgroup(
                 dir.get(),

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,11 @@ class KeeperClient final : public ProcessHost, public TaskHost {
         std::function<void(const std::string& key, Generation, int pipe_fd)> on_output;
         // That of its stderr, where it has a pipe of its own; at the same moment.
         std::function<void(const std::string& key, Generation, int pipe_fd)> on_errors;
+        // The instance's sd_notify socket; at the same moment.
+        std::function<void(const std::string& key, Generation, int socket)> on_notify;
+        // The answer to set_main(): the main process as it is now; error = errno of a refusal.
+        std::function<void(const std::string& key, Generation, std::int64_t pid, int error)>
+            on_main;
         std::function<void()> on_stop_requested;   // the keeper got SIGTERM or SIGINT
         std::function<void()> on_reload_requested; // the keeper got SIGHUP
         std::function<void(std::vector<StagePipe>)> on_connected; // first of all
@@ -61,6 +67,15 @@ class KeeperClient final : public ProcessHost, public TaskHost {
     void spawn(const UnitSpec&, Generation) override;
     void signal(const std::string& key, Generation, int signal, SignalScope) override;
     void ack(const std::string& key, Generation) override;
+    // The unit says that this process is its main one; the keeper looks whether it may be.
+    void set_main(const std::string& key, Generation, std::int64_t pid);
+    struct Tree { // what is known of an instance, to tell its processes from others
+        std::int64_t main = 0;
+        std::uint32_t uid = 0;
+        std::string cgroup; // directory of its leaf; empty = it has none
+        std::string fleet;  // value of KEEPWELL_FLEET
+    };
+    std::optional<Tree> tree(const std::string& key) const;
     std::vector<Survivor> survivors(const std::string& key) override;
     bool owns_tree(const std::string& key) const override; // false for what is not known
 

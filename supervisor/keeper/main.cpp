@@ -100,6 +100,7 @@ void find_capabilities(Keeper& k) {
     k.can.clone3 =
         !env_set("KEEPWELL_NO_CLONE3") && syscall(SYS_clone3, nullptr, 0UL) < 0 && errno == EINVAL;
     k.can.cgroup = !env_set("KEEPWELL_NO_CGROUP");
+    k.can.scm_pidfd = !env_set("KEEPWELL_NO_SCM_PIDFD");
     k.can.pidfd_info = !env_set("KEEPWELL_NO_PIDFD_INFO") && kernel_tells_exits();
     if (const char* ms = std::getenv("KEEPWELL_TICK_MS"))
         if (const long n = std::strtol(ms, nullptr, 10); n > 0) k.tick_ns = n * 1'000'000;

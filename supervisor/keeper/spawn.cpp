@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 
 namespace keepwell::keeper {
 
@@ -257,7 +258,8 @@ bool take_lane(Keeper& k, Record& r, Ends& e, Plan& p) {
     return true; // every lane waits for a child that does not run: copy the whole table
 }
 
-void read_strings(Plan& p, char** vector, const unsigned char* body) {
+// `extra` joins the environment; empty = nothing.
+void read_strings(Plan& p, char** vector, const unsigned char* body, char* extra) {
     p.body = reinterpret_cast<const wire::Body*>(body);
     p.groups = reinterpret_cast<const std::uint32_t*>(body + sizeof(wire::Body));
     char* at = const_cast<char*>(reinterpret_cast<const char*>(p.groups + p.body->groups));
@@ -278,6 +280,7 @@ void read_strings(Plan& p, char** vector, const unsigned char* body) {
     p.envp = vector;
     for (std::uint32_t i = 0; i < p.body->envc; ++i) *vector++ = next();
     if (p.fleet != nullptr) *vector++ = const_cast<char*>(p.fleet);
+    if (*extra != '\0') *vector++ = extra;
     *vector = nullptr;
 }
 
@@ -324,20 +327,6 @@ pid_t clone_into(Keeper& k, Record& r, Fd& leaf, bool shared, int& pidfd) {
 
 } // namespace
 
-bool valid_body(const unsigned char* body, std::size_t size) {
-    wire::Body b;
-    if (size < sizeof b) return false;
-    std::memcpy(&b, body, sizeof b);
-    if (b.argc == 0 || b.groups > 65536) return false;
-    const std::size_t text = sizeof b + std::size_t{b.groups} * 4;
-    if (size <= text || body[size - 1] != '\0') return false;
-    std::uint64_t strings = 0;
-    for (std::size_t i = text; i < size; ++i) strings += body[i] == '\0' ? 1 : 0;
-    const std::uint64_t fixed = b.output == wire::OutputMode::File ? 4 : 2;
-    return strings == b.argc + fixed + b.envc &&
-           std::strlen(reinterpret_cast<const char*>(body + text)) < wire::kMarkSize;
-}
-
 void release_lane(Keeper& k, Record& r) {
     if (r.lane == kNoLane) return;
     const int base = kFirstLane + static_cast<int>(r.lane) * kLaneSize;
@@ -367,12 +356,15 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     wire::Body head;
     std::memcpy(&head, body, sizeof head);
     auto* vector =
-        static_cast<char**>(std::calloc(std::size_t{head.argc} + head.envc + 3, sizeof(char*)));
+        static_cast<char**>(std::calloc(std::size_t{head.argc} + head.envc + 4, sizeof(char*)));
     if (vector == nullptr) return failed(k, r, wire::Stage::Prepare, ENOMEM);
     char fleet[sizeof k.fleet + 16];
     std::snprintf(fleet, sizeof fleet, "KEEPWELL_FLEET=%s", k.fleet);
     if (k.fleet[0] != '\0') p.fleet = fleet;
-    read_strings(p, vector, body);
+    r.has_notify = head.notify != 0 && !r.task;
+    char notify[sizeof(sockaddr_un) + 16] = {};
+    if (r.has_notify) notify_variable(k, r, notify, sizeof notify);
+    read_strings(p, vector, body, notify);
     std::snprintf(r.mark, sizeof r.mark, "%s", p.mark);
     r.uid = head.has_user != 0 ? head.uid : getuid();
     r.kill_at_ns = m.kill_at_ns;
@@ -386,7 +378,8 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     int pidfd = -1;
     wire::Stage stage = wire::Stage::Prepare;
     pid_t pid = -1;
-    if (take_ends(k, r, e, head) && take_lane(k, r, e, p)) {
+    if (take_ends(k, r, e, head) && (!r.has_notify || make_notify_socket(k, r)) &&
+        take_lane(k, r, e, p)) {
         stage = wire::Stage::Keeper;
         r.phase = Phase::Intent;
         if (save(k, r)) {
@@ -407,9 +400,10 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     proc::Stat stat;
     proc::read_stat(pid, stat);
     set_pid(k, r, pid);
+    r.session = pid;
     r.pidfd.reset(pidfd);
     r.ours = true;
-    r.start_ticks = stat.start_ticks;
+    r.start_ticks = r.first_ticks = stat.start_ticks;
     r.started_ns = now_ns();
     r.output = static_cast<Fd&&>(e.output_read);
     r.errors = static_cast<Fd&&>(e.errors_read);

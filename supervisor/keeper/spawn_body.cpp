@@ -66,7 +66,7 @@ OutputWish output_of(const LogSpec& log, const std::string& key, const std::stri
 }
 
 SpawnBody spawn_body(const ProcessSpec& spec, const std::string& unit, const std::string& task,
-                     const OutputWish& output) {
+                     const OutputWish& output, const NotifyWish& notify) {
     SpawnBody out;
     wire::Body b;
     std::string text;
@@ -85,6 +85,8 @@ SpawnBody spawn_body(const ProcessSpec& spec, const std::string& unit, const std
         if (e.starts_with("KEEPWELL_UNIT=") || e.starts_with("KEEPWELL_TASK=") ||
             e.starts_with("KEEPWELL_FLEET="))
             continue;
+        if (notify.socket && (e.starts_with("NOTIFY_SOCKET=") || e.starts_with("WATCHDOG_")))
+            continue;
         bad = bad || has_nul(e);
         append(text, e);
         ++b.envc;
@@ -95,6 +97,12 @@ SpawnBody spawn_body(const ProcessSpec& spec, const std::string& unit, const std
         append(text, "KEEPWELL_TASK=" + task);
         ++b.envc;
     }
+    if (notify.within) {
+        const auto us = std::chrono::duration_cast<std::chrono::microseconds>(*notify.within);
+        append(text, "WATCHDOG_USEC=" + std::to_string(us.count()));
+        ++b.envc;
+    }
+    b.notify = notify.socket ? 1 : 0; // the keeper adds NOTIFY_SOCKET
     b.argc = static_cast<std::uint32_t>(spec.command.size());
     b.umask = spec.umask;
     b.nice = spec.nice;

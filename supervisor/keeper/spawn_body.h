@@ -4,6 +4,7 @@
 #include "supervisor/keeper/link.h"
 #include "units/unit_spec.h"
 
+#include <optional>
 #include <string>
 
 namespace keepwell {
@@ -22,10 +23,15 @@ struct OutputWish { // where stdout and stderr go
 };
 OutputWish output_of(const LogSpec&, const std::string& key, const std::string& log_dir);
 
+struct NotifyWish { // a socket for sd_notify messages
+    bool socket = false;
+    std::optional<Duration> within; // WATCHDOG_USEC
+};
+
 // unit is the value of KEEPWELL_UNIT; task that of KEEPWELL_TASK, empty for a daemon. The keeper
 // finds left-overs by them and by KEEPWELL_FLEET, which it adds itself, so what the spec says about
 // these variables is dropped.
 SpawnBody spawn_body(const ProcessSpec&, const std::string& unit, const std::string& task,
-                     const OutputWish&);
+                     const OutputWish&, const NotifyWish& = {});
 
 } // namespace keepwell

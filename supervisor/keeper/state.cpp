@@ -52,7 +52,13 @@ enum Tag : std::uint16_t {
     TagLeaf,
     TagExit, // known, acked, tree gone, wait status, exited_ns
     TagMark,
+    TagFirst = 20, // session and start time of the process that was spawned, where another is main
+    TagNotify,
     TagErrorsInode = 24,
+};
+struct FirstField {
+    std::int64_t session;
+    std::uint64_t start_ticks;
 };
 struct ExitField {
     std::uint8_t known, acked, tree_gone, oom;
@@ -123,6 +129,8 @@ void encode(const Record& r, Slot& s) {
         w.put(TagInode, r.output_inode);
         if (r.errors_inode != 0) w.put(TagErrorsInode, r.errors_inode);
         w.put(TagLeaf, static_cast<std::uint8_t>(r.leaf));
+        if (r.first_ticks != r.start_ticks) w.put(TagFirst, FirstField{r.session, r.first_ticks});
+        if (r.has_notify) w.put(TagNotify, std::uint8_t{1});
     }
     if (r.phase == Phase::Exited) {
         ExitField e{};
@@ -155,6 +163,7 @@ void decode_field(Record& r, std::uint16_t tag, const unsigned char* data, std::
     std::int64_t pid = r.pid;
     auto phase = static_cast<std::uint8_t>(r.phase), leaf = static_cast<std::uint8_t>(r.leaf);
     ExitField e{};
+    FirstField first{};
     switch (tag) {
     case TagKey: return get_text(r.key, sizeof r.key, data, size);
     case TagMark: return get_text(r.mark, sizeof r.mark, data, size);
@@ -185,6 +194,12 @@ void decode_field(Record& r, std::uint16_t tag, const unsigned char* data, std::
         r.wait_status = e.wait_status;
         r.exited_ns = e.exited_ns;
         return;
+    case TagFirst:
+        get(first, data, size);
+        r.session = static_cast<pid_t>(first.session);
+        r.first_ticks = first.start_ticks;
+        return;
+    case TagNotify: r.has_notify = true; return;
     default: // of a newer keeper: kept for it
         if (r.unknown_size + 4 + size > sizeof r.unknown) return;
         std::memcpy(r.unknown + r.unknown_size, data - 4, size + 4);
@@ -201,6 +216,9 @@ void decode(Record& r, const Slot& s) {
         decode_field(r, tag, s.fields + at + 4, size);
         at += 4U + size;
     }
+    if (r.session != 0) return;
+    r.session = r.pid;
+    r.first_ticks = r.start_ticks;
 }
 
 bool make_room(Keeper& k, std::size_t size) {

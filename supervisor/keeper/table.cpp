@@ -69,14 +69,13 @@ bool grow(Keeper& k) {
 
 // False if it has not ended, or if its parent (not we) has not reaped it yet.
 bool read_status(Keeper& k, Record& r, std::uint32_t events) {
-    if (r.ours) {
-        siginfo_t info{};
-        rusage usage{};
-        if (syscall(SYS_waitid, P_PIDFD, r.pidfd.get(), &info, WEXITED | WNOHANG, &usage) != 0)
-            return errno == ECHILD; // somebody else reaped it: the status is unknown
-        if (info.si_pid == 0) return false;
+    siginfo_t child{};
+    rusage usage{};
+    // Also one that was not ours: orphans come to us, the subreaper.
+    if (syscall(SYS_waitid, P_PIDFD, r.pidfd.get(), &child, WEXITED | WNOHANG, &usage) == 0) {
+        if (child.si_pid == 0) return false;
         r.exit_known = true;
-        r.wait_status = wait_status_of(info.si_code, info.si_status);
+        r.wait_status = wait_status_of(child.si_code, child.si_status);
         r.user_us = static_cast<std::uint64_t>(usage.ru_utime.tv_sec) * 1'000'000U +
                     static_cast<std::uint64_t>(usage.ru_utime.tv_usec);
         r.system_us = static_cast<std::uint64_t>(usage.ru_stime.tv_sec) * 1'000'000U +
@@ -84,7 +83,8 @@ bool read_status(Keeper& k, Record& r, std::uint32_t events) {
         r.max_rss_kib = static_cast<std::uint64_t>(usage.ru_maxrss);
         return true;
     }
-    if (!k.can.pidfd_info) return true;
+    if (errno != ECHILD) return false;
+    if (r.ours || !k.can.pidfd_info) return true; // somebody else reaped it: the status is unknown
     PidfdInfo info{};
     info.mask = kPidfdInfoExit;
     const bool reaped = (events & EPOLLHUP) != 0;
@@ -204,6 +204,7 @@ void free_record(Keeper& k, Record& r) {
     release_lane(k, r);
     unwatch_leaf(k, r);
     leave_leaf(k, r);
+    remove_notify_socket(k, r);
     forget(k, r);
     set_pid(k, r, 0);
     unchain(k.by_name[r.hash % kBuckets], r, &Record::next_of_name);

@@ -68,9 +68,9 @@ Record* owner_of(Keeper& k, const proc::Stat& stat) {
     for (std::uint32_t i = 0; known && i < k.record_count; ++i) {
         Record* r = k.records[i];
         if (r == nullptr || !by_ancestry(*r)) continue;
-        if (stat.start_ticks < r->start_ticks || directory.st_uid != r->uid) continue;
+        if (stat.start_ticks < r->first_ticks || directory.st_uid != r->uid) continue;
         if ((has_mark && std::strcmp(r->mark, mark.unit) == 0) ||
-            (stat.session == r->pid && stat.pid != r->pid))
+            (stat.session == r->session && stat.pid != r->session && stat.pid != r->pid))
             return r;
     }
     return nullptr;
@@ -163,10 +163,11 @@ void signal_record(Keeper& k, Record& r, int signal, wire::Scope scope) {
     if (scope != wire::Scope::Tree && r.pidfd) {
         // While the main process is not reaped its pid and its group are surely its own.
         const auto send = [&](int s) {
-            if (scope == wire::Scope::Process || r.phase == Phase::Spawning)
+            const pid_t group = getpgid(r.pid);
+            if (scope == wire::Scope::Process || r.phase == Phase::Spawning || group <= 1)
                 syscall(SYS_pidfd_send_signal, r.pidfd.get(), s, nullptr, 0);
             else
-                kill(-r.pid, s);
+                kill(-group, s);
         };
         send(signal);
         if (wakes(signal)) send(SIGCONT);
@@ -194,6 +195,14 @@ void check_tree(Keeper& k, Record& r) {
     save(k, r);
     tell(k, r, kTellTree);
     settle(k, r);
+}
+
+bool in_tree(Keeper& k, const Record& r, pid_t pid) {
+    if (r.leaf) return in_leaf(k, r, pid);
+    Census census(k);
+    census.take();
+    const Process* process = census.of(pid);
+    return process != nullptr && process->owner == &r;
 }
 
 // One census answers for every record that waits for the end of its tree.

@@ -36,7 +36,8 @@ enum class Type : std::uint16_t {
     List,
     Alive,
     Finished,
-    Notify, // text for the service manager follows
+    Notify,       // text for the service manager follows
+    MainPid = 20, // the unit says that another process of its own is the main one now
     // to the supervisor
     Welcome = 64,
     Spawned,
@@ -46,6 +47,7 @@ enum class Type : std::uint16_t {
     Page,
     Stop,
     Reload,
+    MainChanged = 84, // the answer, with the main process as it is; `error` when it was refused
 };
 
 // Header::flags of Report
@@ -106,6 +108,11 @@ struct SignalMessage {
     std::int32_t signal = 0;
     Scope scope{};
 };
+struct MainPidMessage {
+    Header header;
+    std::int64_t pid = 0;
+    std::uint64_t start_ticks = 0; // of the process that was meant
+};
 struct ListMessage {
     Header header;
     std::uint32_t from = 0; // 0, then Page::next
@@ -123,7 +130,7 @@ struct WelcomeMessage { // with both ends of each staging pipe: read, write, rea
     char cgroup_base[512] = {}; // directory of the units' leaves; empty = none
     char fleet[512] = {};       // value of KEEPWELL_FLEET
 };
-struct Report { // Spawned, SpawnFailed, Exited, TreeEmpty, and each entry of a Page
+struct Report { // Spawned, SpawnFailed, Exited, TreeEmpty, MainChanged, and each entry of a Page
     Header header;
     std::int64_t pid = 0;
     std::uint64_t start_ticks = 0;
@@ -134,7 +141,7 @@ struct Report { // Spawned, SpawnFailed, Exited, TreeEmpty, and each entry of a 
     Stage stage{};
     std::uint32_t uid = 0;
 };
-struct PageMessage { // then `count` reports, and the descriptors of those with kOutput in order
+struct PageMessage { // then `count` reports, and the descriptors of each in order
     Header header;
     std::uint32_t count = 0;
     std::uint32_t next = 0; // 0 = that was the last page

@@ -97,7 +97,7 @@ std::size_t attach(const Record& r, wire::Report& report, int* fds) {
     const struct {
         const Fd& fd;
         std::uint32_t flag;
-    } all[] = {{r.output, wire::kOutput}, {r.errors, wire::kErrors}};
+    } all[] = {{r.output, wire::kOutput}, {r.errors, wire::kErrors}, {r.notify, wire::kNotify}};
     std::size_t count = 0;
     for (const auto& one : all) {
         if (!one.fd) continue;
@@ -133,16 +133,15 @@ bool send_record(Keeper& k, Record& r) {
     static constexpr struct {
         std::uint32_t bit;
         wire::Type type;
-    } kOrder[] = {{kTellSpawned, wire::Type::Spawned},
-                  {kTellFailed, wire::Type::SpawnFailed},
-                  {kTellExited, wire::Type::Exited},
-                  {kTellTree, wire::Type::TreeEmpty},
-                  {kTellRefused, wire::Type::SpawnFailed}};
+    } kOrder[] = {{kTellSpawned, wire::Type::Spawned},     {kTellFailed, wire::Type::SpawnFailed},
+                  {kTellExited, wire::Type::Exited},       {kTellTree, wire::Type::TreeEmpty},
+                  {kTellRefused, wire::Type::SpawnFailed}, {kTellMain, wire::Type::MainChanged}};
     for (const auto& o : kOrder) {
         if ((r.tell & o.bit) == 0) continue;
         wire::Report m = report_of(r, o.type);
         int fds[3];
         const std::size_t fd_count = o.bit == kTellSpawned ? attach(r, m, fds) : 0;
+        if (o.bit == kTellMain) m.error = r.main_refused;
         if (o.bit == kTellRefused) {
             m.header.generation = r.refused;
             m.stage = wire::Stage::Keeper;
@@ -188,6 +187,20 @@ void refuse(Keeper& k, const wire::Header& h, wire::Stage stage, int error) {
     m.error = error;
     // A supervisor that does not read what it asked for loses this one; LIST tells it the rest.
     send_message(k, &m, sizeof m);
+}
+
+bool valid_body(const unsigned char* body, std::size_t size) {
+    wire::Body b;
+    if (size < sizeof b) return false;
+    std::memcpy(&b, body, sizeof b);
+    if (b.argc == 0 || b.groups > 65536) return false;
+    const std::size_t text = sizeof b + std::size_t{b.groups} * 4;
+    if (size <= text || body[size - 1] != '\0') return false;
+    std::uint64_t strings = 0;
+    for (std::size_t i = text; i < size; ++i) strings += body[i] == '\0' ? 1 : 0;
+    const std::uint64_t fixed = b.output == wire::OutputMode::File ? 4 : 2;
+    return strings == b.argc + fixed + b.envc &&
+           std::strlen(reinterpret_cast<const char*>(body + text)) < wire::kMarkSize;
 }
 
 void start(Keeper& k, const wire::SpawnMessage& m, const unsigned char* body, std::size_t size) {
@@ -296,6 +309,14 @@ bool take_notice(Keeper& k, const unsigned char* data, std::size_t size) {
     return true;
 }
 
+bool take_main(Keeper& k, const unsigned char* data, std::size_t size) {
+    wire::MainPidMessage m;
+    if (!read_as(m, data, size)) return false;
+    Record* r = find(k, m.header.key);
+    if (r != nullptr && r->generation == m.header.generation) change_main(k, *r, m);
+    return true;
+}
+
 bool take(Keeper& k, const wire::Header& h, const unsigned char* data, std::size_t size, int fd) {
     Supervisor& s = k.supervisor;
     if (!s.greeted && h.type != wire::Type::Hello) return false;
@@ -307,6 +328,7 @@ bool take(Keeper& k, const wire::Header& h, const unsigned char* data, std::size
     case wire::Type::Ack: take_ack(k, h); return true;
     case wire::Type::Signal: return take_signal(k, data, size);
     case wire::Type::Notify: return take_notice(k, data, size);
+    case wire::Type::MainPid: return take_main(k, data, size);
     case wire::Type::Spawn:
     case wire::Type::Task:
         if (size < sizeof(wire::SpawnMessage)) return false;
@@ -330,7 +352,8 @@ bool take(Keeper& k, const wire::Header& h, const unsigned char* data, std::size
     case wire::Type::TreeEmpty:
     case wire::Type::Page:
     case wire::Type::Stop:
-    case wire::Type::Reload: return false;
+    case wire::Type::Reload:
+    case wire::Type::MainChanged: return false;
     }
     return false;
 }

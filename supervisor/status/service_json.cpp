@@ -240,6 +240,7 @@ void write_tail(JsonWriter& w, const UnitSnapshot& u) {
     w.member("next_check_at", u.next_check_at);
     w.member("kind", to_string(u.kind));
     w.member("reason", foreign(u.reason));
+    write_text_or_null(w, "status_text", foreign(u.status_text));
     w.member("generation", u.generation);
     w.member("requires", u.requires_units);
     write_text_or_null(w, "blocked_by", u.blocked_by);

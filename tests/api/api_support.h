@@ -105,6 +105,11 @@ class FakeControl final : public Control {
         last_peer = peer;
         return json{{"id", check}, {"enabled", enabled}}.dump();
     }
+    Status beat(const std::string& name) override {
+        beats.push_back(name);
+        if (name == "web") return Done{};
+        return Error{"cannot take a beat of " + name + ": it has no heartbeat check", EINVAL};
+    }
     Result<std::string> reload_config(bool dry_run, const Peer& peer) override {
         last_peer = peer;
         if (dry_run) return std::string(R"({"added":[]})");
@@ -124,6 +129,7 @@ class FakeControl final : public Control {
     std::vector<ActionRequest> requests;
     std::map<std::string, ActionView> actions;
     Peer last_peer;
+    std::vector<std::string> beats;
     int shutdowns = 0;
 };
 

@@ -223,6 +223,14 @@ TEST_F(RoutesTest, ChecksCanBeRunAndSwitched) {
     expect_error(post("/api/checks/web/http/break"), 404, "not_found");
 }
 
+TEST_F(RoutesTest, ABeatIsTakenAtOnce) {
+    EXPECT_EQ(post("/api/services/web/beat").status, 200);
+    expect_error(post("/api/services/bare/beat"), 400, "bad_request");
+    EXPECT_THAT(control.beats, testing::ElementsAre("web", "bare"));
+    EXPECT_TRUE(control.requests.empty());
+    expect_error(get("/api/services/web/beat"), 405, "method_not_allowed");
+}
+
 TEST_F(RoutesTest, ReloadGivesTheDifferenceOrEveryError) {
     EXPECT_EQ(post("/api/config/reload", R"({"dry_run":true})").document()["added"].size(), 0U);
     const Answer bad = post("/api/config/reload");

@@ -39,7 +39,7 @@ TEST(Options, EveryVerbOfTheIssueIsThere) {
         EXPECT_TRUE(parse({verb}).options) << verb;
     }
     for (const char* verb : {"show", "start", "stop", "restart", "why", "explain", "pause",
-                             "resume", "unmonitor", "monitor", "reset"}) {
+                             "resume", "unmonitor", "monitor", "reset", "beat"}) {
         EXPECT_TRUE(parse({verb, "web"}).options) << verb;
         expect_usage({verb}, "name");
     }

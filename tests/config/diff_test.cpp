@@ -40,6 +40,19 @@ TEST_F(ConfigDiffs, ReloadingTheSameFileChangesNothing) {
     EXPECT_THAT(got.restarted, IsEmpty());
 }
 
+TEST_F(ConfigDiffs, ANotifySocketComesAndGoesWithAStart) {
+    const std::string beat = "check.heartbeat = { within = '30s' }\n";
+    const Configuration with = good(unit_text("a", beat));
+    EXPECT_THAT(diff(good(unit_text("a")), with).restarted, ElementsAre("a"));
+    EXPECT_THAT(diff(with, good(unit_text("a"))).restarted, ElementsAre("a"));
+    EXPECT_THAT(
+        diff(with, good(unit_text("a", "check.heartbeat = { within = '20s' }\n"))).restarted,
+        ElementsAre("a"))
+        << "WATCHDOG_USEC";
+    EXPECT_THAT(diff(with, good(unit_text("a", beat + "ready = 'notify'\n"))).updated,
+                ElementsAre("a"));
+}
+
 TEST_F(ConfigDiffs, SettingsThatNeedAFullRestartAreNamed) {
     const Configuration before = good("");
     const ConfigDiff got = diff(

@@ -285,8 +285,7 @@ TEST_F(ConfigErrors, LaterKindsAndKeysAreWarnedOfAndNeverDroppedSilently) {
             "[supervisor.metrics]\ninterval = '30s'\n[notify.ops]\ntype = 'slack'\n[unit.db]\n"
             "systemd = 'x.service'\n[unit.web]\n" +
             kSleep +
-            "capture = true\nlimits.memory = '1G'\nladder = ['free-port', 'restart']\nready = "
-            "'notify'\n"
+            "capture = true\nlimits.memory = '1G'\nladder = ['free-port', 'restart']\n"
             "requires = ['db']\ncheck.disk = { type = 'host', disk = 90 }\n[unit.p]\npidfile = "
             "'/run/p'\n"),
         ElementsAre("site.toml:1:13: cannot use supervisor.metrics: not available yet",
@@ -297,14 +296,12 @@ TEST_F(ConfigErrors, LaterKindsAndKeysAreWarnedOfAndNeverDroppedSilently) {
                     "site.toml:10:8: cannot use unit.web.limits.memory: not available yet",
                     "site.toml:11:11: cannot use unit.web.ladder[0]: the step free-port is not "
                     "available yet",
-                    "site.toml:12:9: cannot use unit.web.ready: \"notify\" is not available yet; "
-                    "taken as \"started\"",
-                    "site.toml:13:13: cannot use unit.web.requires: unit db is left out, since its "
+                    "site.toml:12:13: cannot use unit.web.requires: unit db is left out, since its "
                     "kind is not available "
                     "yet",
-                    "site.toml:14:7: cannot use unit.web.check.disk: checks of type host are not "
+                    "site.toml:13:7: cannot use unit.web.check.disk: checks of type host are not "
                     "available yet",
-                    "site.toml:16:1: cannot use unit.p.pidfile: pidfile units are not available "
+                    "site.toml:15:1: cannot use unit.p.pidfile: pidfile units are not available "
                     "yet; the unit is left "
                     "out"));
     EXPECT_EQ(load_files({"site.toml"}).config.units.size(), 1U);
@@ -318,6 +315,17 @@ TEST_F(ConfigErrors, ATimeoutLongerThanTheIntervalIsAWarning) {
     EXPECT_THAT(
         warnings_of("[unit.web]\n" + kSleep + "check.tcp = { port = 1, interval = '1s' }\n"),
         IsEmpty());
+}
+
+TEST_F(ConfigErrors, ANotifySocketNeedsAPathThatFitsIntoAnAddress) {
+    const std::string folder = "/run/" + std::string(95, 'r');
+    const std::string head = "[supervisor]\nruntime_dir = '" + folder + "'\n[unit.wb]\n" + kSleep;
+    EXPECT_THAT(errors_of(head + "ready = 'notify'\n"),
+                ElementsAre("site.toml:3:7: cannot use unit.wb: the path of its notify socket, " +
+                            folder +
+                            "/notify/wb, has more than 107 bytes (shorten supervisor.runtime_dir "
+                            "or the unit's name)"));
+    EXPECT_THAT(errors_of(head), IsEmpty());
 }
 
 TEST_F(ConfigErrors, NoUnitAtAllIsAWarning) {

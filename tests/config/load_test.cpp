@@ -63,6 +63,20 @@ TEST_F(ConfigLoad, TheStatusFileComesFromFileThenEnvironmentThenCommandLine) {
     EXPECT_EQ(load_configuration(options).config.supervisor.status_file, "/c/s.json");
 }
 
+TEST_F(ConfigLoad, AHeartbeatIsLookedForOftenEnough) {
+    const Configuration config =
+        good("[unit.a]\n" + kSleep +
+             "ready = 'notify'\ncheck.heartbeat = {}\n"
+             "check.fast = { type = 'heartbeat', within = '4s' }\n"
+             "check.own = { type = 'heartbeat', within = '4s', interval = '3s' }\n");
+    const UnitSpec& a = config.units.at(0);
+    EXPECT_EQ(a.ready.kind, ReadyKind::Notify);
+    EXPECT_EQ(std::get<HeartbeatCheckSpec>(check(a, "heartbeat").probe).within, Duration(30s));
+    EXPECT_EQ(check(a, "heartbeat").interval, Duration(10s));
+    EXPECT_EQ(check(a, "fast").interval, Duration(2s));
+    EXPECT_EQ(check(a, "own").interval, Duration(3s));
+}
+
 TEST_F(ConfigLoad, PatternsOfWhatIsNotShownAreCompiled) {
     const Configuration config =
         good("[supervisor.api]\nredact = ['password=\\S+', '(?i)token: .*']\n[unit.a]\n" + kSleep);

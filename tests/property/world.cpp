@@ -69,6 +69,7 @@ void World::apply_stale(Instant now) {
         event::Exited{old, {}},
         event::TreeEmpty{old},
         event::StopFinished{old, true},
+        event::MainChanged{old, 9},
         event::CheckResult{old, 0, CheckOutcome::Fail, 0, true, true, CheckEffect::Down, false}};
     for (const Event& event : all) {
         UnitRecord expected = record_;

@@ -118,7 +118,7 @@ TEST(StatusDocument, TheExamplesUnitsGiveTheExampleDocument) {
     doc["system_metrics"].erase("history");
     for (auto& service : doc["services"])
         for (const char* addition :
-             {"should_run", "enabled", "heal", "dry_run", "health_since", "log"})
+             {"status_text", "should_run", "enabled", "heal", "dry_run", "health_since", "log"})
             EXPECT_EQ(service.erase(addition), 1U) << addition;
     EXPECT_EQ(json::diff(comparable_example(), doc), json::array());
 }

@@ -186,6 +186,34 @@ TEST(LifeCycle, ReadyMakesItRunAndEndsTheDeadline) {
     EXPECT_EQ(u.record.deadline(TimerKind::Ready), std::nullopt);
 }
 
+TEST(LifeCycle, AnAdoptedDaemonThatWasNotReadyStillHasToSaySo) {
+    UnitSpec spec = checked_web();
+    spec.ready = {ReadyKind::Notify, ""};
+    UnitDriver u(spec);
+    u.start();
+    u.spawned();
+    u.advance(5s);
+    u.post(event::Adopted{1, 100, u.now - 5s});
+    EXPECT_EQ(u.record.state, State::Starting);
+    u.post(event::Ready{1});
+    EXPECT_EQ(u.record.state, State::Running);
+}
+
+TEST(LifeCycle, AnotherMainProcessKeepsEverythingButThePid) {
+    UnitDriver u(web());
+    u.bring_up();
+    const UnitRecord before = u.record;
+    u.post(event::MainChanged{1, 4711});
+    EXPECT_EQ(u.record.pid, 4711);
+    EXPECT_EQ(u.record.state, State::Running);
+    EXPECT_EQ(u.record.started_at, before.started_at);
+    u.post(event::MainChanged{1, 4711});
+    EXPECT_EQ(u.record.stale_events, before.stale_events + 1) << "said twice";
+    u.exited(1);
+    u.post(event::MainChanged{1, 4712});
+    EXPECT_EQ(u.record.pid, 0) << "too late";
+}
+
 TEST(LifeCycle, AnExitWithoutAnAnswerToSpawnIsAnExit) {
     UnitDriver u(web());
     u.start();
@@ -211,6 +239,7 @@ TEST(LifeCycle, StaleAnswersChangeNothingButTheirCount) {
         event::TreeEmpty{1},
         event::Adopted{1, 9, u.now},
         event::StopFinished{1, true},
+        event::MainChanged{1, 9},
         event::CheckResult{1, 0, CheckOutcome::Fail, 0, true, true, CheckEffect::Down, false}};
     for (const Event& event : stale) {
         UnitRecord expected = u.record;

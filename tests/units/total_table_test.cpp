@@ -139,6 +139,7 @@ std::vector<Event> events() {
         all.push_back(event::Exited{g, bad});
         all.push_back(event::TreeEmpty{g});
         all.push_back(event::StopFinished{g, false});
+        all.push_back(event::MainChanged{g, 51});
         for (const auto outcome : {CheckOutcome::Pass, CheckOutcome::Warn, CheckOutcome::Fail}) {
             for (const CheckIndex i : {CheckIndex{0}, CheckIndex{9}}) {
                 all.push_back(

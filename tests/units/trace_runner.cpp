@@ -13,13 +13,13 @@ namespace keepwell::testing {
 namespace {
 
 constexpr auto kNotes = std::to_array<const char*>(
-    {"check failed",  "check warned",   "check passed",  "tripped",          "held by storm guard",
-     "would restart", "stop began",     "kill sent",     "exited",           "tree empty",
-     "spawn failed",  "backoff",        "budget spent",  "cooldown",         "gave up",
-     "completed",     "waiting",        "start began",   "started",          "adopted",
-     "not ready",     "running",        "healthy",       "backoff reset",    "paused",
-     "resumed",       "operator start", "operator stop", "operator restart", "operator reset",
-     "unkillable"});
+    {"check failed",   "check warned", "check passed",   "tripped",       "held by storm guard",
+     "would restart",  "stop began",   "kill sent",      "exited",        "tree empty",
+     "spawn failed",   "backoff",      "budget spent",   "cooldown",      "gave up",
+     "completed",      "waiting",      "start began",    "started",       "adopted",
+     "main changed",   "not ready",    "running",        "healthy",       "backoff reset",
+     "paused",         "resumed",      "operator start", "operator stop", "operator restart",
+     "operator reset", "unkillable"});
 static_assert(kNotes.size() == static_cast<std::size_t>(NoteKind::Unkillable) + 1);
 constexpr auto kTimers = std::to_array<const char*>({"ready", "kill", "retry", "reset", "pause"});
 static_assert(kTimers.size() == kTimerCount);

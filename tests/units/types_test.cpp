@@ -38,6 +38,25 @@ TEST(Types, ProbesAreNamedByTheirType) {
     EXPECT_EQ(type_name(HttpCheckSpec{}), "http");
     EXPECT_EQ(type_name(TcpCheckSpec{}), "tcp");
     EXPECT_EQ(type_name(ExecCheckSpec{}), "exec");
+    EXPECT_EQ(type_name(HeartbeatCheckSpec{}), "heartbeat");
+}
+
+TEST(Types, ANotifySocketIsForThoseThatUseIt) {
+    UnitSpec spec;
+    EXPECT_FALSE(has_notify_socket(spec));
+    spec.ready.kind = ReadyKind::Notify;
+    EXPECT_TRUE(has_notify_socket(spec));
+    EXPECT_EQ(heartbeat_within(spec), std::nullopt);
+    spec.ready = {};
+    for (const Duration within : {30s, 20s, 40s}) {
+        CheckSpec check;
+        check.probe = HeartbeatCheckSpec{within};
+        spec.checks.push_back(check);
+    }
+    EXPECT_TRUE(has_notify_socket(spec));
+    EXPECT_EQ(heartbeat_within(spec), Duration(20s));
+    spec.kind = UnitKind::External;
+    EXPECT_FALSE(has_notify_socket(spec)) << "nobody here starts it";
 }
 
 TEST(ExitStatusText, SaysHowTheProcessEnded) {

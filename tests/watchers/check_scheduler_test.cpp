@@ -349,6 +349,94 @@ TEST_F(CheckScheduling, EachKindGoesToItsPort) {
     EXPECT_EQ(tcp.cancelled() + tasks.cancelled(), 2U);
 }
 
+namespace {
+CheckSpec heartbeat_spec(Duration within) {
+    CheckSpec check;
+    check.id = "beat";
+    check.probe = HeartbeatCheckSpec{within};
+    check.interval = 1s;
+    check.retry_interval = 500ms;
+    return check;
+}
+} // namespace
+
+TEST_F(CheckScheduling, AHeartbeatIsSilentUntilTheFirstBeatOrItsEnd) {
+    scheduler->start(0, unit_with({heartbeat_spec(10s)}), 1);
+    timers.advance(10s);
+    EXPECT_TRUE(seen.empty()) << "a start is no beat";
+    EXPECT_FALSE(scheduler->has_answer(0, 0));
+    scheduler->run_now(0, std::nullopt);
+    timers.advance(10ms);
+    EXPECT_TRUE(seen.empty());
+    timers.advance(1500ms);
+    ASSERT_FALSE(seen.empty());
+    EXPECT_EQ(seen.back().outcome, CheckOutcome::Fail);
+    EXPECT_EQ(seen.back().output.substr(0, 12), "no beat for ");
+    EXPECT_TRUE(scheduler->has_answer(0, 0));
+}
+
+TEST_F(CheckScheduling, BeatsPassAndTheirEndFails) {
+    scheduler->start(0, unit_with({heartbeat_spec(2s)}), 1);
+    EXPECT_TRUE(scheduler->beat(0));
+    EXPECT_TRUE(seen.empty()) << "not from inside the call";
+    timers.advance(10ms);
+    ASSERT_EQ(seen.size(), 1U) << "the first one is reported soon";
+    EXPECT_EQ(seen.back().outcome, CheckOutcome::Pass);
+    for (int i = 0; i < 200; ++i) {
+        EXPECT_TRUE(scheduler->beat(0));
+        timers.advance(50ms);
+    }
+    EXPECT_LT(seen.size(), 14U) << "others at the interval";
+    EXPECT_TRUE(std::ranges::all_of(
+        seen, [](const Observation& o) { return o.outcome == CheckOutcome::Pass; }));
+    timers.advance(3100ms);
+    EXPECT_EQ(seen.back().outcome, CheckOutcome::Fail);
+    seen.clear();
+    scheduler->beat(0);
+    timers.advance(10ms);
+    ASSERT_EQ(seen.size(), 1U) << "and so is the end of a failure";
+    EXPECT_EQ(seen.back().outcome, CheckOutcome::Pass);
+}
+
+TEST_F(CheckScheduling, TroubleFailsAtOnceAndUntilTheNextBeat) {
+    scheduler->start(0, unit_with({heartbeat_spec(60s)}), 1);
+    EXPECT_TRUE(scheduler->beat(0, true));
+    timers.advance(10ms);
+    ASSERT_EQ(seen.size(), 1U);
+    EXPECT_EQ(seen.back().outcome, CheckOutcome::Fail);
+    scheduler->beat(0, true);
+    timers.advance(10ms);
+    EXPECT_EQ(seen.size(), 1U) << "said again it is no news";
+    timers.advance(5s);
+    EXPECT_EQ(seen.back().outcome, CheckOutcome::Fail);
+    scheduler->beat(0);
+    timers.advance(10ms);
+    EXPECT_EQ(seen.back().outcome, CheckOutcome::Pass);
+}
+
+TEST_F(CheckScheduling, ABeatThatWaitedWhileWeStoodStillCounts) {
+    scheduler->start(0, unit_with({heartbeat_spec(2s)}), 1);
+    scheduler->beat(0);
+    timers.advance(100ms);
+    seen.clear();
+    clock.jump(2500ms); // the loop stood still; the run is due, the beat not read yet
+    while (seen.empty() && timers.step()) scheduler->beat(0);
+    ASSERT_FALSE(seen.empty());
+    EXPECT_EQ(seen.back().outcome, CheckOutcome::Pass);
+}
+
+TEST_F(CheckScheduling, BeatsOfWhoHasNoSuchCheckAreRefused) {
+    EXPECT_FALSE(scheduler->beat(0));
+    scheduler->start(0, unit_with({http_spec(), heartbeat_spec(2s)}), 1);
+    scheduler->set_enabled(0, 1, false);
+    EXPECT_FALSE(scheduler->beat(0));
+    scheduler->set_enabled(0, 1, true);
+    EXPECT_TRUE(scheduler->beat(0));
+    scheduler->stop(0);
+    EXPECT_FALSE(scheduler->beat(0));
+    EXPECT_EQ(timers.armed(), 0U);
+}
+
 TEST_F(CheckScheduling, CallsForUnknownUnitsAndChecksDoNothing) {
     scheduler->stop(9);
     scheduler->run_now(9, std::nullopt);
