@@ -2,15 +2,21 @@
 
 #include "supervisor/logs/log_names.h"
 
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 namespace keepwell {
 
 LogBook::LogBook(uv::Loop& loop, StateFile& state, std::string directory,
                  std::function<void(LogReport)> report)
-    : state_(state), directory_(std::move(directory)), report_(std::move(report)), async_(loop) {}
+    : state_(state), directory_(std::move(directory)), report_(std::move(report)), async_(loop) {
+    packer_ = std::make_unique<LogPacker>(directory_, [this](const std::string& error) {
+        async_.post([error] { spdlog::warn("{}; the rotated file stays as it is", error); });
+    });
+}
 
 void LogBook::connected(std::vector<StagePipe> stages) {
+    packer_->start();
     for (std::size_t i = 0; i < stages.size(); ++i) {
         if (i >= kStageCount) {
             ::close(stages[i].read);
@@ -25,6 +31,7 @@ void LogBook::connected(std::vector<StagePipe> stages) {
         options.report = [this](LogReport r) {
             async_.post([this, r = std::move(r)] { on_report(r); });
         };
+        options.rotated = [this](const std::string& name) { packer_->rotated(name); };
         movers_.push_back(std::make_unique<LogMover>(std::move(options)));
     }
 }
@@ -37,15 +44,20 @@ LogMover* LogBook::mover_of(const std::string& name) {
 void LogBook::set(const std::string& key, const LogSpec& spec) {
     const auto [it, is_new] = books_.try_emplace(key);
     it->second.spec = spec;
-    if (is_new) return;
-    for (const std::string& name : {key, errors_key(key)})
-        if (auto* mover = mover_of(name)) mover->configure(name, spec);
+    for (const std::string& name : {key, errors_key(key)}) {
+        if (name != key && !spec.separate_stderr) continue;
+        packer_->set(name, {spec.compress, spec.mode == LogMode::File});
+        if (auto* mover = mover_of(name); mover && !is_new) mover->configure(name, spec);
+    }
 }
 
 void LogBook::forget(const std::string& key) {
     books_.erase(key);
-    for (const std::string& name : {key, errors_key(key)})
-        if (auto* mover = mover_of(name); mover && !books_.contains(name)) mover->remove(name);
+    for (const std::string& name : {key, errors_key(key)}) {
+        if (books_.contains(name)) continue; // another unit's
+        packer_->forget(name);
+        if (auto* mover = mover_of(name)) mover->remove(name);
+    }
 }
 
 const LogSpec& LogBook::spec_of(const std::string& key) const {

@@ -7,6 +7,7 @@
 #include "supervisor/engine/state_file.h"
 #include "supervisor/keeper/keeper_client.h"
 #include "supervisor/logs/log_mover.h"
+#include "supervisor/logs/log_packer.h"
 #include "supervisor/uv/loop.h"
 
 #include <functional>
@@ -26,7 +27,10 @@ class LogBook {
     void forget(const std::string& key);
     void take(const std::string& key, Generation, int pipe_fd); // owns pipe_fd
     void take_errors(const std::string& key, Generation, int pipe_fd);
-    void close() { movers_.clear(); } // what is not moved yet stays in the pipes
+    void close() { // what is not moved yet stays in the pipes
+        movers_.clear();
+        packer_.reset();
+    }
 
   private:
     struct Book {
@@ -43,7 +47,9 @@ class LogBook {
     std::function<void(LogReport)> report_;
     std::unordered_map<std::string, Book> books_;
     uv::Async async_;
-    std::vector<std::unique_ptr<LogMover>> movers_; // after async_: their threads post to it
+    std::unique_ptr<LogPacker> packer_;
+    std::vector<std::unique_ptr<LogMover>>
+        movers_; // after async_ and packer_: their threads post to them
 };
 
 } // namespace keepwell

@@ -268,7 +268,8 @@ std::string Supervisor::runtime_json() {
         .member("state_dir", spec().state_dir);
     w.member("log_dir", spec().log_dir)
         .member("status_file", spec().status_file)
-        .member("config", loaded_.files);
+        .member("config", loaded_.files)
+        .member("redact", spec().redact);
     w.member("dry_run", spec().dry_run)
         .member("note", note_)
         .member("stale_events", fleet_.stale_events());

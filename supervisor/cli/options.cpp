@@ -136,9 +136,21 @@ class Builder {
         auto* events = add("events", Command::Events, "what happened lately", kLook);
         for (auto* sub : {logs, events}) {
             sub->add_flag("-f,--follow", o_.follow, "go on with what comes");
-            count(sub, sub == logs ? "lines of each unit (default 20)" : "how many (default 50)");
+            count(sub, sub == logs ? "the last N lines of each unit (default 20; with --since: all)"
+                                   : "how many (default 50)");
         }
-        for (auto* sub : {status, show, health, checks, why, explain, events}) json(sub);
+        log_filters(logs);
+        for (auto* sub : {status, show, health, checks, logs, why, explain, events}) json(sub);
+    }
+
+    void log_filters(CLI::App* logs) {
+        logs->add_option("--since", o_.since, "10m, 12:30, \"2026-11-22 12:30\", RFC 3339")
+            ->type_name("T");
+        logs->add_option("--level", o_.level, "error, warn, info or debug: that and worse")
+            ->type_name("L");
+        auto* errors = logs->add_flag("--stderr", o_.only_stderr, "only stderr");
+        logs->add_flag("--stdout", o_.only_stdout, "only stdout")->excludes(errors);
+        logs->add_flag("--time", o_.time, "show when each line was written");
     }
 
     void act() {

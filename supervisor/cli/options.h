@@ -48,6 +48,9 @@ struct Options {
     std::string pause_for;            // "30m"; empty = until resumed
     std::string enable, disable;      // NAME/ID
     std::optional<std::size_t> count; // -n
+    std::string since, level;         // of logs
+    bool only_stderr = false, only_stdout = false;
+    bool time = false;
     bool json = false;
     bool heading = true; // --no-header
     bool no_wait = false;

@@ -26,6 +26,8 @@ int verb_run(Context&);
 int verb_supervise(Context&);
 int verb_validate(Context&);
 
+// What --since means: unix, ms.
+Result<std::int64_t> parse_since(const std::string& text, std::int64_t now_ms);
 // The last log lines of a unit for its long block; "" when there are none.
 std::string last_log_lines(Context&, const std::string& key, std::size_t n);
 

@@ -1,8 +1,14 @@
+#include "supervisor/cli/log_view.h"
 #include "supervisor/cli/verbs.h"
 #include "supervisor/config/config.h"
+#include "supervisor/config/values.h"
+#include "supervisor/logs/log_names.h"
 #include "supervisor/logs/log_reader.h"
+#include "supervisor/logs/pattern.h"
 
 #include <algorithm>
+#include <charconv>
+#include <ctime>
 #include <poll.h>
 
 namespace keepwell::cli {
@@ -12,10 +18,11 @@ namespace {
 constexpr std::size_t kLinesByDefault = 20;
 constexpr int kWaitMs = 1000;
 
-// Where captured output lies and whose: asked of the supervisor, else taken from the configuration,
-// so that logs can be read when nothing runs.
+// Where captured output lies, whose, and what of it is not shown: asked of the supervisor, else
+// taken from the configuration, so that logs can be read when nothing runs.
 struct LogPlace {
     std::string directory;
+    std::vector<std::string> redact;
     std::vector<NamedUnit> units;
 };
 
@@ -27,71 +34,120 @@ LogPlace configured_place(Context& context) {
     LogPlace place;
     if (!loaded.ok()) return place;
     place.directory = loaded.config.supervisor.log_dir;
+    place.redact = loaded.config.supervisor.redact;
     for (const auto& unit : loaded.config.units)
         place.units.push_back({unit.key, unit.name, unit.group});
     return place;
 }
 
-std::string running_log_dir(Context& context) {
+LogPlace running_place(Context& context) {
+    LogPlace place;
     auto answer = context.client().get("/api/runtime");
-    if (!answer || answer->status != 200) return {};
+    if (!answer || answer->status != 200) return place;
     const auto runtime = Json::parse(answer->body);
-    return runtime ? (*runtime)["log_dir"].text() : "";
+    if (!runtime) return place;
+    place.directory = (*runtime)["log_dir"].text();
+    for (const auto& pattern : (*runtime)["redact"].items()) place.redact.push_back(pattern.text());
+    return place;
 }
 
 LogPlace place_of(Context& context) {
-    LogPlace place;
-    place.directory = running_log_dir(context);
+    LogPlace place = running_place(context);
     if (place.directory.empty()) return configured_place(context);
     if (const auto units = context.units()) place.units = *units;
     return place;
 }
 
-// Raw bytes in a pipe; on a terminal nothing of a log is ever obeyed.
-void print_line(Context& context, const std::string& key, const std::string& text, bool prefix) {
-    if (prefix) {
-        const Style& style = context.style();
-        context.out() << paint(safe_text(key), Colour::Cyan, style) << " | ";
-    }
-    context.out() << (context.style().terminal ? safe_log_line(text) : text) << "\n";
+bool has_log(const std::string& directory, const std::string& key) {
+    return log_end(directory, key).inode != 0 || !rotated_sequences(directory, key).empty();
 }
 
-int print_last(Context& context, const LogPlace& place, const std::vector<std::string>& keys,
-               std::size_t n) {
+// A unit's stdout and, where it has a file of its own, its stderr.
+std::vector<LogView::Source> sources_of(const LogPlace& place, const std::vector<std::string>& keys,
+                                        const Options& options) {
+    std::vector<LogView::Source> sources;
     for (const auto& key : keys) {
-        const auto lines = read_last_lines(place.directory, key, n);
-        if (!lines) return context.fail(safe_text(lines.error().message));
-        for (const auto& line : *lines) print_line(context, key, line, keys.size() > 1);
+        const std::string errors = errors_key(key);
+        const bool another_unit =
+            std::ranges::any_of(place.units, [&](const auto& u) { return u.key == errors; });
+        // While following, its first line may still come.
+        const bool apart =
+            !another_unit && (options.follow || has_log(place.directory, errors));
+        if (!options.only_stderr) sources.push_back({key, key, false, apart});
+        if (!options.only_stdout && apart) sources.push_back({key, errors, true, apart});
     }
-    return kExitOk;
+    return sources;
 }
 
-int follow(Context& context, const LogPlace& place, const std::vector<std::string>& keys,
-           std::size_t n) {
-    auto follower = LogFollower::open(place.directory, keys, n);
-    if (!follower) return context.fail(safe_text(follower.error().message));
+Result<LogQuery> query_of(const Context& context) {
+    const Options& o = context.options();
+    LogQuery query;
+    query.unfinished = !o.follow;
+    if (!o.since.empty()) {
+        const auto since = parse_since(o.since, context.now_ms());
+        if (!since) return since.error();
+        query.since_ms = *since;
+    }
+    if (!o.level.empty()) {
+        query.level = level_of_word(o.level);
+        if (!query.level) {
+            return Error{"cannot use --level " + safe_text(o.level) +
+                             ": it is error, warn, info or debug",
+                         0};
+        }
+    }
+    query.last = o.count;
+    if (!query.since_ms && !query.last) query.last = kLinesByDefault;
+    return query;
+}
+
+int follow(Context& context, LogView& view, LogBell& bell) {
     const InterruptGuard guard;
     std::string told;
     while (!InterruptGuard::interrupted() && context.out()) {
-        const auto lines = follower->poll();
-        if (lines) {
-            for (const auto& line : *lines)
-                print_line(context, line.key, line.text, keys.size() > 1);
-            context.out().flush();
-            if (!lines->empty()) continue;
-        } else if (lines.error().message != told) {
-            told = lines.error().message;
+        const auto shown = view.show_new();
+        context.out().flush();
+        if (!shown && shown.error().message != told) {
+            told = shown.error().message;
             context.note(safe_text(told));
         }
-        pollfd wait{follower->wait_fd(), POLLIN, 0};
+        pollfd wait{bell.wait_fd(), POLLIN, 0};
         (void)poll(&wait, 1, kWaitMs);
+        bell.answer();
     }
     return kExitOk;
 }
 
 } // namespace
 
+Result<std::int64_t> parse_since(const std::string& text, std::int64_t now_ms) {
+    if (const auto ago = config::parse_duration(text)) {
+        const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(ago.value()).count();
+        return now_ms - ms;
+    }
+    if (const auto date = parse_date(text)) return *date;
+    const std::time_t now = now_ms / 1000;
+    std::tm today{};
+    ::localtime_r(&now, &today);
+    char date[16];
+    std::strftime(date, sizeof date, "%Y-%m-%d ", &today);
+    if (auto at = parse_date(date + text)) { // the last time it was so late
+        if (*at <= now_ms) return *at;
+        today.tm_mday -= 1;
+        today.tm_isdst = -1;
+        today.tm_hour = 12;
+        std::mktime(&today);
+        std::strftime(date, sizeof date, "%Y-%m-%d ", &today);
+        if (const auto yesterday = parse_date(date + text)) return *yesterday;
+    }
+    return Error{"cannot use --since " + safe_text(text) +
+                     ": write 10m, 2h, 12:30, \"2026-11-22 12:30\" or 2026-11-22T12:30:00Z",
+                 0};
+}
+
 int verb_logs(Context& context) {
+    const auto query = query_of(context);
+    if (!query) return context.fail(query.error().message, kExitUsage);
     const LogPlace place = place_of(context);
     if (place.directory.empty()) {
         return context.fail(
@@ -102,19 +158,36 @@ int verb_logs(Context& context) {
     }
     const auto keys = select_units(place.units, context.options().names);
     if (!keys) return context.fail(keys.error().message, kExitNoSuchUnit);
-    const std::size_t n = context.options().count.value_or(kLinesByDefault);
-    if (context.options().follow) return follow(context, place, *keys, n);
-    return print_last(context, place, *keys, n);
+    auto redactor = Redactor::compile(place.redact);
+    if (!redactor) return context.fail("cannot redact: " + safe_text(redactor.error().message));
+
+    const auto sources = sources_of(place, *keys, context.options());
+    std::vector<std::string> names;
+    for (const auto& source : sources) names.push_back(source.log);
+    // Before the first read, so that nothing is written unseen in between.
+    std::optional<LogBell> bell;
+    if (context.options().follow) {
+        auto opened = LogBell::open(place.directory, names);
+        if (!opened) return context.fail(safe_text(opened.error().message));
+        bell.emplace(std::move(*opened));
+    }
+    LogView view(context, std::move(*redactor), keys->size() > 1);
+    const Status opened = view.open(place.directory, sources, *query);
+    if (!opened) return context.fail(safe_text(opened.error().message));
+    const Status shown = view.show_present();
+    if (!shown) return context.fail(safe_text(shown.error().message));
+    return bell ? follow(context, view, *bell) : kExitOk;
 }
 
 std::string last_log_lines(Context& context, const std::string& key, std::size_t n) {
-    const std::string directory = running_log_dir(context);
-    if (directory.empty()) return {};
-    const auto lines = read_last_lines(directory, key, n);
+    const LogPlace place = running_place(context);
+    const auto redactor = Redactor::compile(place.redact);
+    if (place.directory.empty() || !redactor) return {};
+    const auto lines = read_last_lines(place.directory, key, n);
     std::string out;
     if (!lines) return out;
     for (const auto& line : *lines) {
-        const std::string safe = safe_log_line(line);
+        const std::string safe = safe_log_line(redactor.value().apply(line));
         out += "    " +
                (context.style().terminal ? fit(safe, context.style().width - 4, context.style())
                                          : safe) +

@@ -139,12 +139,6 @@ void read_log(Reader& unit, LogSpec& to) {
     log.one_of<bool>("stderr", {{"merged", false}, {"separate", true}}, to.separate_stderr);
     log.one_of<LogOnError>("on_error", {{"drop", LogOnError::Drop}, {"block", LogOnError::Block}},
                            to.on_error);
-    const auto later = [&](bool asked, const char* key, const char* instead) {
-        const Node* node = found->find(key);
-        if (asked && node != nullptr)
-            log.warning(*node, std::string("not available yet; ") + instead);
-    };
-    later(to.compress, "compress", "rotated files stay as they are");
     const bool reopens = unit.node().find("reload_command") != nullptr;
     if (to.mode == LogMode::File && !reopens) {
         log.warning(*found->find("mode"), "the file is never rotated without a reload_command that "

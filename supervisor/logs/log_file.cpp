@@ -52,6 +52,7 @@ std::size_t LogFile::take(int pipe, std::size_t bytes, std::int64_t now) {
         }
         if (portion.bytes > 0) {
             const std::uint64_t fits = room();
+            const std::uint64_t begin = size();
             const ssize_t n =
                 ::splice(pipe, nullptr, file_.get(), &offset_, portion.bytes, SPLICE_F_NONBLOCK);
             if (n < 0 && errno == EINTR) continue;
@@ -62,6 +63,7 @@ std::size_t LogFile::take(int pipe, std::size_t bytes, std::int64_t now) {
             if (n <= 0) break;
             const auto written = static_cast<std::size_t>(n);
             moved += written;
+            times_.mark(path_, inode_, begin, now);
             overshoot_ += written - std::min<std::uint64_t>(written, fits);
             if (health_ == Health::Probing) {
                 health_ = Health::Fine;
@@ -151,7 +153,10 @@ void LogFile::check_place(std::int64_t now) {
         listed_ = false;
         return;
     }
-    if (named.st_size != offset_) offset_ = named.st_size;
+    if (named.st_size != offset_) {
+        offset_ = named.st_size;
+        times_.close(); // what it says about bytes that are gone is dropped when it is opened again
+    }
 }
 
 void LogFile::rotate(std::int64_t now) {
@@ -190,6 +195,8 @@ int LogFile::rename_to_next() {
         }
         if (result == 0) {
             rotated_.push_back(next);
+            rotated_lately_ = true;
+            ::rename(index_path(path_).c_str(), index_path(target).c_str());
             return 0;
         }
         if (errno != EEXIST) return errno;
@@ -204,7 +211,8 @@ void LogFile::delete_old() {
     for (auto it = rotated_.begin(); it != rotated_.begin() + surplus; ++it) {
         const std::string path = rotated_path(directory_, key_, *it);
         ::unlink(path.c_str());
-        ::unlink((path + ".gz").c_str());
+        ::unlink(packed_path(directory_, key_, *it).c_str());
+        ::unlink(index_path(path).c_str());
     }
     rotated_.erase(rotated_.begin(), rotated_.begin() + surplus);
 }
@@ -237,6 +245,7 @@ void LogFile::retry(std::int64_t now) {
 
 void LogFile::forget_file() {
     file_.reset();
+    times_.close();
     offset_ = 0;
     overshoot_ = 0;
 }

@@ -10,6 +10,7 @@
 
 #include "supervisor/logs/fd.h"
 #include "supervisor/logs/line_finder.h"
+#include "supervisor/logs/time_index.h"
 #include "units/unit_spec.h"
 
 #include <sys/types.h>
@@ -17,6 +18,7 @@
 #include <cstdint>
 #include <limits>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace keepwell {
@@ -32,6 +34,7 @@ class LogFile {
     std::size_t take(int pipe, std::size_t bytes, std::int64_t now);
 
     bool failing() const { return health_ == Health::Failing; }
+    bool take_rotated() { return std::exchange(rotated_lately_, false); } // since the last call
     // What failed last; empty = nothing, or not any more.
     const std::string& error() const { return error_; }
     // Needs retry() at retry_at().
@@ -68,6 +71,7 @@ class LogFile {
     std::size_t keep_ = 0;
 
     Fd file_;
+    TimeIndexWriter times_;
     loff_t offset_ = 0;
     dev_t device_ = 0;
     ino_t inode_ = 0;
@@ -77,6 +81,7 @@ class LogFile {
 
     std::vector<std::uint64_t> rotated_;
     bool listed_ = false;
+    bool rotated_lately_ = false;
 
     Health health_ = Health::Fine;
     std::string error_;

@@ -9,30 +9,50 @@
 
 namespace keepwell {
 
+Result<LogBell> LogBell::open(const std::string& dir, const std::vector<std::string>& keys) {
+    LogBell bell;
+    bell.dir_ = dir;
+    bell.keys_ = keys;
+    bell.inotify_.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
+    if (!bell.inotify_ || !bell.watch()) {
+        const int error = errno;
+        return Error{"cannot follow logs in " + dir + ": " + std::generic_category().message(error),
+                     error};
+    }
+    return bell;
+}
+
+// Again before every read: files and the directory may be new ones. A watch that is there already
+// stays as it is.
+bool LogBell::watch() const {
+    constexpr std::uint32_t kDirectory =
+        IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR;
+    for (const std::string& key : keys_) {
+        ::inotify_add_watch(inotify_.get(), log_path(dir_, key).c_str(),
+                            IN_MODIFY | IN_DONT_FOLLOW);
+    }
+    return ::inotify_add_watch(inotify_.get(), dir_.c_str(), kDirectory) >= 0;
+}
+
+void LogBell::answer() {
+    alignas(inotify_event) char events[4096];
+    while (::read(inotify_.get(), events, sizeof events) > 0) {
+    }
+    watch();
+}
+
 struct LogFollower::Impl {
     struct Followed {
         std::string key;
         LogTail tail;
     };
-    bool watch() const;
+    explicit Impl(LogBell b) : bell(std::move(b)) {}
 
     std::string dir;
-    Fd inotify;
+    LogBell bell;
     std::vector<Followed> followed;
     std::vector<LogLine> first; // the last lines at the beginning, not handed out yet
 };
-
-// Again before every read: files and the directory may be new ones. A watch that is there already
-// stays as it is.
-bool LogFollower::Impl::watch() const {
-    constexpr std::uint32_t kDirectory =
-        IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR;
-    for (const Followed& one : followed) {
-        ::inotify_add_watch(inotify.get(), log_path(dir, one.key).c_str(),
-                            IN_MODIFY | IN_DONT_FOLLOW);
-    }
-    return ::inotify_add_watch(inotify.get(), dir.c_str(), kDirectory) >= 0;
-}
 
 LogFollower::LogFollower(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 LogFollower::~LogFollower() = default;
@@ -42,15 +62,10 @@ LogFollower& LogFollower::operator=(LogFollower&&) noexcept = default;
 Result<LogFollower> LogFollower::open(const std::string& dir, const std::vector<std::string>& keys,
                                       std::size_t last_n) {
     try {
-        auto impl = std::make_unique<Impl>();
+        auto bell = LogBell::open(dir, keys);
+        if (!bell) return bell.error();
+        auto impl = std::make_unique<Impl>(std::move(*bell));
         impl->dir = dir;
-        impl->inotify.reset(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
-        if (!impl->inotify || !impl->watch()) {
-            const int error = errno;
-            return Error{"cannot follow logs in " + dir + ": " +
-                             std::generic_category().message(error),
-                         error};
-        }
         for (const std::string& key : keys) {
             auto last = read_last(dir, key, last_n, false);
             if (!last) return last.error();
@@ -65,10 +80,7 @@ Result<LogFollower> LogFollower::open(const std::string& dir, const std::vector<
 
 Result<std::vector<LogLine>> LogFollower::poll() {
     try {
-        alignas(inotify_event) char events[4096];
-        while (::read(impl_->inotify.get(), events, sizeof events) > 0) {
-        }
-        impl_->watch();
+        impl_->bell.answer();
         std::vector<LogLine> lines = std::move(impl_->first);
         impl_->first.clear();
         for (auto& [key, tail] : impl_->followed) {
@@ -83,6 +95,6 @@ Result<std::vector<LogLine>> LogFollower::poll() {
     }
 }
 
-int LogFollower::wait_fd() const { return impl_->inotify.get(); }
+int LogFollower::wait_fd() const { return impl_->bell.wait_fd(); }
 
 } // namespace keepwell

@@ -48,6 +48,7 @@ class LogMover {
         int stage_read = -1, stage_write = -1; // owned by the mover from now on
         StageOwner* owner = nullptr;
         std::function<void(LogReport)> report;
+        std::function<void(const std::string& key)> rotated; // on the mover's thread; may be none
     };
     explicit LogMover(Options);
     ~LogMover(); // stops at a line of code, not of text: finishes the turn, leaves the rest in the

@@ -28,6 +28,10 @@ std::string rotated_path(const std::string& dir, const std::string& key, std::ui
     return log_path(dir, key) + "." + std::to_string(sequence);
 }
 
+std::string packed_path(const std::string& dir, const std::string& key, std::uint64_t sequence) {
+    return rotated_path(dir, key, sequence) + ".gz";
+}
+
 std::optional<std::uint64_t> rotated_sequence(std::string_view file_name, std::string_view key) {
     constexpr std::string_view kMiddle = ".log.";
     constexpr std::string_view kGzip = ".gz";

@@ -1,4 +1,5 @@
-// The names of a unit's log files: DIR/KEY.log, and DIR/KEY.log.SEQ once rotated.
+// The names of a unit's log files: DIR/KEY.log, and DIR/KEY.log.SEQ once rotated,
+// DIR/KEY.log.SEQ.gz once compressed.
 //
 // Sequences grow by one and are never taken from a clock. Nothing throws; a directory that cannot
 // be read has no files.
@@ -17,6 +18,7 @@ std::string log_path(const std::string& dir, const std::string& key);
 std::string errors_key(const std::string& key);
 std::optional<std::string> unit_of_errors_key(std::string_view); // nullopt: it is none
 std::string rotated_path(const std::string& dir, const std::string& key, std::uint64_t sequence);
+std::string packed_path(const std::string& dir, const std::string& key, std::uint64_t sequence);
 
 // 7 for "web.log.7" (and "web.log.7.gz") of key web; nullopt for everything else.
 std::optional<std::uint64_t> rotated_sequence(std::string_view file_name, std::string_view key);

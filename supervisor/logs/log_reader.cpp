@@ -37,12 +37,12 @@ class Stream {
         if (!newest) return newest.error();
         older_ = rotated_sequences(dir_, key_);
         const std::uint64_t last = older_.empty() ? 0 : older_.back();
-        const bool exists = static_cast<bool>(newest->file);
+        const bool exists = newest->exists();
         const ino_t inode = newest->info.st_ino;
         if (exists) push(std::move(*newest), last + 1);
         if (exists && !older_.empty()) {
-            const auto rotated = open_log(rotated_path(dir_, key_, last));
-            if (rotated && rotated.value().file && rotated.value().info.st_ino == inode) {
+            const auto rotated = open_rotated_log(dir_, key_, last);
+            if (rotated && rotated.value().exists() && rotated.value().info.st_ino == inode) {
                 files_.back().sequence = last;
                 older_.pop_back();
             }
@@ -54,9 +54,9 @@ class Stream {
         if (older_.empty()) return false;
         const std::uint64_t sequence = older_.back();
         older_.pop_back();
-        auto log = open_log(rotated_path(dir_, key_, sequence));
+        auto log = open_rotated_log(dir_, key_, sequence);
         if (!log) return log.error();
-        if (!log->file) { // deleted meanwhile, or compressed: the stream begins after it
+        if (!log->exists()) { // deleted meanwhile: the stream begins after it
             older_.clear();
             return false;
         }
@@ -64,6 +64,7 @@ class Stream {
         return true;
     }
 
+    std::vector<StreamFile>& files() { return files_; }
     const std::vector<StreamFile>& files() const { return files_; }
     std::uint64_t newest_rotated() const { return older_.empty() ? 0 : older_.back(); }
 
@@ -78,17 +79,9 @@ class Stream {
     std::vector<std::uint64_t> older_;
 };
 
-// Bytes [offset, offset + size) as far as the file still has them.
-std::size_t read_block(const StreamFile& file, std::uint64_t offset, char* to, std::size_t size) {
-    std::size_t got = 0;
-    while (got < size) {
-        const ssize_t n =
-            ::pread(file.log.file.get(), to + got, size - got, static_cast<off_t>(offset + got));
-        if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) break;
-        got += static_cast<std::size_t>(n);
-    }
-    return got;
+std::size_t read_block(StreamFile& file, std::uint64_t offset, char* to, std::size_t size) {
+    const ssize_t n = file.log.read(offset, to, size);
+    return n > 0 ? static_cast<std::size_t>(n) : 0;
 }
 
 // Steps backwards from line end to line end.
@@ -135,12 +128,12 @@ class BackwardScan {
     bool started_ = false;
 };
 
-std::vector<std::string> lines_between(const Stream& stream, Place from, Place to, bool with_rest) {
+std::vector<std::string> lines_between(Stream& stream, Place from, Place to, bool with_rest) {
     std::vector<std::string> lines;
     LineSplitter splitter(kMaxLogLine, kLogCutMark);
     std::vector<char> block(kBlock);
     for (std::size_t i = from.file + 1; i-- > to.file;) {
-        const StreamFile& file = stream.files()[i];
+        StreamFile& file = stream.files()[i];
         std::uint64_t at = i == from.file ? from.offset : 0;
         const std::uint64_t end = i == to.file ? to.offset : file.size;
         while (at < end) {
@@ -167,14 +160,14 @@ LogPosition position_of(const Stream& stream, Place place) {
     return {file.log.info.st_ino, place.offset, file.sequence - 1};
 }
 
-Result<LastLines> read_last_of(Stream& stream, std::size_t n, bool with_rest) {
+Result<LastLines> read_last_of(Stream& stream, std::size_t n, bool with_rest, bool with_text) {
     if (const Status opened = stream.open_newest(); !opened) return opened.error();
     if (stream.files().empty()) {
         // Between a rotation and the next byte there is no KEY.log, yet there are lines.
         const std::uint64_t newest = stream.newest_rotated();
         const auto opened = stream.open_older();
         if (!opened) return opened.error();
-        if (!opened.value()) return LastLines{{}, {0, 0, newest}};
+        if (!opened.value()) return LastLines{{}, {0, 0, newest}, {0, 0, newest}, true};
     }
     BackwardScan scan(stream);
     auto found = scan.next();
@@ -191,8 +184,10 @@ Result<LastLines> read_last_of(Stream& stream, std::size_t n, bool with_rest) {
     }
     const Place begin = found.value().value_or(Place{stream.files().size() - 1, 0});
     LastLines last;
+    last.begin = position_of(stream, begin);
+    last.whole = !found.value();
     last.end = position_of(stream, lines_end);
-    if (n > 0) {
+    if (n > 0 && with_text) {
         last.lines = lines_between(stream, begin, with_rest ? stream_end : lines_end, with_rest);
     }
     return last;
@@ -200,8 +195,23 @@ Result<LastLines> read_last_of(Stream& stream, std::size_t n, bool with_rest) {
 
 } // namespace
 
+ssize_t OpenLog::read(std::uint64_t offset, char* to, std::size_t size) {
+    if (packed) return static_cast<ssize_t>(packed->read(offset, to, size));
+    std::size_t got = 0;
+    while (got < size) {
+        const ssize_t n =
+            ::pread(file.get(), to + got, size - got, static_cast<off_t>(offset + got));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && got == 0) return -1;
+        if (n <= 0) break;
+        got += static_cast<std::size_t>(n);
+    }
+    return static_cast<ssize_t>(got);
+}
+
 Result<OpenLog> open_log(const std::string& path) {
     OpenLog log;
+    log.path = path;
     log.file.reset(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
     if (!log.file) {
         if (errno == ENOENT) return log;
@@ -216,11 +226,28 @@ Result<OpenLog> open_log(const std::string& path) {
     return log;
 }
 
+Result<OpenLog> open_rotated_log(const std::string& dir, const std::string& key,
+                                 std::uint64_t sequence) {
+    // Plain first: where both are, the compressed one came last and says the same.
+    auto log = open_log(rotated_path(dir, key, sequence));
+    if (!log || log->exists()) return log;
+    const std::string path = packed_path(dir, key, sequence);
+    auto packed = open_log(path);
+    if (!packed || !packed->exists()) return packed;
+    auto opened = PackedLog::open(std::move(packed->file), path);
+    if (!opened) return opened.error();
+    log->info = packed->info;
+    log->info.st_ino = opened->inode();
+    log->info.st_size = static_cast<off_t>(opened->size());
+    log->packed = std::make_unique<PackedLog>(std::move(*opened));
+    return log;
+}
+
 Result<LastLines> read_last(const std::string& dir, const std::string& key, std::size_t n,
-                            bool with_rest) {
+                            bool with_rest, bool with_text) {
     try {
         Stream stream(dir, key);
-        return read_last_of(stream, n, with_rest);
+        return read_last_of(stream, n, with_rest, with_text);
     } catch (const std::exception& e) {
         return Error{"cannot read the log of " + key + ": " + e.what(), 0};
     }

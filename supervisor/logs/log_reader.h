@@ -1,13 +1,15 @@
 // Reads captured output back: the last lines of a unit, new lines as they come, and whether one
 // matches a pattern (ready = log:REGEX).
 //
-// The output of KEY is one stream: KEY.log.1, KEY.log.2 … (rotated, oldest first), then KEY.log. A
+// The output of KEY is one stream: KEY.log.1, KEY.log.2 … (rotated, oldest first, plain or
+// compressed), then KEY.log. A
 // line is raw bytes without its '\n'; one longer than kMaxLogLine is cut there and gets
 // kLogCutMark. What has no '\n' yet is not a line yet. Memory is bounded by the lines handed out. A
 // log that does not exist is empty, not an error. Objects belong to one thread; nothing throws;
 // nothing blocks except reads of files.
 #pragma once
 
+#include "supervisor/logs/fd.h"
 #include "units/result.h"
 
 #include <cstddef>
@@ -41,21 +43,49 @@ Result<std::vector<std::string>> read_last_lines(const std::string& dir, const s
 // Where the next byte of key will be written.
 LogPosition log_end(const std::string& dir, const std::string& key);
 
+struct TimedLine {
+    std::string text;
+    std::int64_t written_ms = 0; // unix; 0 = not known
+};
+
 // New complete lines of one key since a position, each once and in order, also when files are
 // rotated, truncated or removed meanwhile.
 class LogTail {
   public:
-    LogTail(std::string dir, std::string key, LogPosition from);
+    // timed: looks up when lines were written.
+    LogTail(std::string dir, std::string key, LogPosition from, bool timed = false);
     ~LogTail();
     LogTail(LogTail&&) noexcept;
     LogTail& operator=(LogTail&&) noexcept;
 
     // About 1 MiB of text at most; empty = nothing new. After an error it may be called again.
     Result<std::vector<std::string>> poll();
+    Result<std::vector<TimedLine>> poll_timed();
+    TimedLine rest() const; // what has no '\n' yet
 
   private:
     struct Impl;
     std::unique_ptr<Impl> impl_;
+};
+
+// Rings when something may have been written. Loop: read until there is nothing, wait until
+// wait_fd() is readable (or at most 1 s), answer(), read again.
+class LogBell {
+  public:
+    // Fails when dir cannot be watched ("cannot follow logs in /x: No such file or directory").
+    static Result<LogBell> open(const std::string& dir, const std::vector<std::string>& keys);
+    LogBell(LogBell&&) noexcept = default;
+    LogBell& operator=(LogBell&&) noexcept = default;
+    void answer();
+    int wait_fd() const { return inotify_.get(); } // stays the bell's
+
+  private:
+    LogBell() = default;
+    bool watch() const;
+
+    std::string dir_;
+    std::vector<std::string> keys_;
+    Fd inotify_;
 };
 
 // `keepwell logs -f`: the last lines of several keys, then what comes.

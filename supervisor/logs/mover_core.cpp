@@ -235,6 +235,7 @@ MoverCore::Moved MoverCore::move_some(Source& source) {
     const Moved moved =
         entry.on_error == LogOnError::Block ? move_directly(source) : move_staged(source);
     if (entry.file.troubled()) trouble_ = true;
+    if (entry.file.take_rotated() && options_.rotated) options_.rotated(source.entry->first);
     return moved;
 }
 

@@ -120,6 +120,7 @@ class Bench {
             const std::lock_guard lock(mutex_);
             reports_.push_back(std::move(report));
         };
+        options.rotated = rotated;
         mover = std::make_unique<LogMover>(std::move(options));
         return *mover;
     }
@@ -153,6 +154,7 @@ class Bench {
         return wait_for_report(key, [](const LogReport& report) { return report.eof; });
     }
 
+    std::function<void(const std::string& key)> rotated; // before start()
     Pipe stage;
     StageOwner* owner = nullptr;
     std::unique_ptr<LogMover> mover;
