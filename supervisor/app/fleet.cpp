@@ -379,6 +379,25 @@ void Fleet::set_figures(UnitIndex i, const std::string& key, ProcessFigures f) {
     dirty_.insert(i);
 }
 
+bool Fleet::can_reopen_log(const std::string& key) const {
+    const auto i = engine_.find(key);
+    return i && engine_.record(*i).main_alive && !engine_.spec(*i).process.reload_command.empty();
+}
+
+void Fleet::reopen_log(const std::string& key) {
+    const auto i = engine_.find(key);
+    if (!i) return;
+    const UnitSpec& spec = engine_.spec(*i);
+    const auto done = [this, key, timeout = spec.start_timeout](const TaskResult& r) {
+        const bool ok = r.failed_stage == SpawnStage::None && !r.timed_out && r.status.known &&
+                        r.status.signal == 0 && r.status.code == 0;
+        timeline_.add(key, "log",
+                      ok ? "rotated, then reload_command"
+                         : "rotated, but reload_command: " + keepwell::describe(r, timeout));
+    };
+    dispatcher_.run_for(*i, spec.process.reload_command, spec.start_timeout, "reload", done);
+}
+
 void Fleet::set_log(const std::string& key, std::uint64_t dropped, const std::string& error) {
     const auto i = engine_.find(key);
     if (!i) return;

@@ -92,6 +92,9 @@ class Fleet final : public EngineListener, public ProcessListener {
     void tick();                // one history step for every unit
     void set_figures(UnitIndex, const std::string& key, ProcessFigures);
     void set_log(const std::string& key, std::uint64_t dropped, const std::string& error);
+    // A log file that the daemon itself writes got another name; its reload_command opens it anew.
+    bool can_reopen_log(const std::string& key) const;
+    void reopen_log(const std::string& key);
     std::uint64_t stale_events() const { return stale_; }
 
     // EngineListener

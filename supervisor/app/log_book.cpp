@@ -1,15 +1,27 @@
 #include "supervisor/app/log_book.h"
 
+#include "supervisor/logs/child_file.h"
 #include "supervisor/logs/log_names.h"
 
 #include <spdlog/spdlog.h>
 #include <unistd.h>
+#include <utility>
 
 namespace keepwell {
 
-LogBook::LogBook(uv::Loop& loop, StateFile& state, std::string directory,
-                 std::function<void(LogReport)> report)
-    : state_(state), directory_(std::move(directory)), report_(std::move(report)), async_(loop) {
+namespace {
+
+constexpr std::uint64_t kLookEvery = 10'000; // ms; at files that children write themselves
+
+} // namespace
+
+LogBook::LogBook(uv::Loop& loop, StateFile& state, std::string directory, Hooks hooks)
+    : state_(state),
+      directory_(std::move(directory)),
+      hooks_(std::move(hooks)),
+      loop_(loop),
+      async_(loop),
+      file_timer_(loop, [this] { look_at_files(); }) {
     packer_ = std::make_unique<LogPacker>(directory_, [this](const std::string& error) {
         async_.post([error] { spdlog::warn("{}; the rotated file stays as it is", error); });
     });
@@ -17,6 +29,8 @@ LogBook::LogBook(uv::Loop& loop, StateFile& state, std::string directory,
 
 void LogBook::connected(std::vector<StagePipe> stages) {
     packer_->start();
+    file_timer_.start(kLookEvery, kLookEvery);
+    file_timer_.unref();
     for (std::size_t i = 0; i < stages.size(); ++i) {
         if (i >= kStageCount) {
             ::close(stages[i].read);
@@ -34,6 +48,42 @@ void LogBook::connected(std::vector<StagePipe> stages) {
         options.rotated = [this](const std::string& name) { packer_->rotated(name); };
         movers_.push_back(std::make_unique<LogMover>(std::move(options)));
     }
+}
+
+void LogBook::look_at_files() {
+    struct Found {
+        std::string key, name;
+        LogSpec spec;
+        bool rotated = false;
+        std::string error;
+    };
+    auto files = std::make_shared<std::vector<Found>>();
+    for (const auto& [key, book] : books_) {
+        if (book.spec.mode != LogMode::File || !hooks_.can_reopen(key)) continue;
+        files->push_back({key, key, book.spec, false, {}});
+        if (book.spec.separate_stderr) {
+            files->push_back({key, errors_key(key), book.spec, false, {}});
+        }
+    }
+    if (files->empty()) return;
+    looking_ = uv::run_in_pool(
+        loop_,
+        [files, directory = directory_] {
+            for (Found& file : *files) {
+                const auto rotated = rotate_child_file(directory, file.name, file.spec);
+                file.rotated = rotated && rotated.value();
+                if (!rotated) file.error = rotated.error().message;
+            }
+        },
+        [this, files] {
+            std::string told;
+            for (const Found& file : *files) {
+                if (!file.error.empty()) spdlog::warn("{}", file.error);
+                if (!file.rotated) continue;
+                packer_->rotated(file.name);
+                if (std::exchange(told, file.key) != file.key) hooks_.reopen(file.key);
+            }
+        });
 }
 
 LogMover* LogBook::mover_of(const std::string& name) {
@@ -102,7 +152,7 @@ void LogBook::on_report(LogReport r) {
     const LogReport& other = book->second.last[errors ? 0 : 1];
     r.dropped_bytes += other.dropped_bytes;
     if (r.error.empty()) r.error = other.error;
-    report_(r);
+    hooks_.report(r);
 }
 
 } // namespace keepwell

@@ -20,7 +20,13 @@ namespace keepwell {
 
 class LogBook {
   public:
-    LogBook(uv::Loop&, StateFile&, std::string directory, std::function<void(LogReport)> report);
+    struct Hooks {
+        std::function<void(LogReport)> report;
+        // The unit writes its file itself and can be told to open it anew; then: tell it.
+        std::function<bool(const std::string& key)> can_reopen;
+        std::function<void(const std::string& key)> reopen;
+    };
+    LogBook(uv::Loop&, StateFile&, std::string directory, Hooks);
 
     void connected(std::vector<StagePipe>);
     void set(const std::string& key, const LogSpec&); // new or changed settings
@@ -28,6 +34,7 @@ class LogBook {
     void take(const std::string& key, Generation, int pipe_fd); // owns pipe_fd
     void take_errors(const std::string& key, Generation, int pipe_fd);
     void close() { // what is not moved yet stays in the pipes
+        file_timer_.stop();
         movers_.clear();
         packer_.reset();
     }
@@ -40,13 +47,17 @@ class LogBook {
     LogMover* mover_of(const std::string& name);
     void add(const std::string& name, Generation, int pipe_fd, const LogSpec&);
     void on_report(LogReport);
+    void look_at_files(); // those that children write themselves
     const LogSpec& spec_of(const std::string& key) const;
 
     StateFile& state_;
     std::string directory_;
-    std::function<void(LogReport)> report_;
+    Hooks hooks_;
+    uv::Loop& loop_;
     std::unordered_map<std::string, Book> books_;
     uv::Async async_;
+    uv::Timer file_timer_;
+    std::shared_ptr<void> looking_;
     std::unique_ptr<LogPacker> packer_;
     std::vector<std::unique_ptr<LogMover>>
         movers_; // after async_ and packer_: their threads post to them

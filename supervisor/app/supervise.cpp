@@ -133,7 +133,10 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
               [](const std::string& e) {
                   spdlog::error("{}; `why` and `events` will not reach back beyond a restart", e);
               }),
-      logs_(loop_, *state_, spec().log_dir, [this](const LogReport& r) { on_log(r); }),
+      logs_(loop_, *state_, spec().log_dir,
+            {[this](const LogReport& r) { on_log(r); },
+             [this](const std::string& key) { return fleet_.can_reopen_log(key); },
+             [this](const std::string& key) { fleet_.reopen_log(key); }}),
       keeper_(loop_, clock_, options.keeper_fd, keeper_hooks()),
       notify_(loop_, clock_, notify_hooks()),
       http_(loop_),

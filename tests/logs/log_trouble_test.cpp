@@ -1,7 +1,9 @@
 #include "tests/logs/log_support.h"
 
 #include <gtest/gtest.h>
+#include <linux/fs.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 
@@ -124,6 +126,102 @@ TEST_F(LogOnFullDisk, DoesNotHoldUpOtherUnits) {
     ASSERT_TRUE(wait_for_error());
     ASSERT_TRUE(write_all(other.write.get(), std::string(1'000'000, 'y')));
     EXPECT_TRUE(bench.flush("other"));
+}
+
+// A small ext4 in a file, which can be frozen: writes to it then neither succeed nor fail.
+class FrozenDisk {
+  public:
+    FrozenDisk(const std::string& image, const std::string& at) : at_(at) {
+        const std::string make = "truncate -s 16M " + image + " && mkfs.ext4 -q " + image +
+                                 " && mount -o loop " + image + " " + at + " 2>/dev/null";
+        mounted_ = ::unshare(CLONE_NEWNS) == 0 &&
+                   ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+                   std::system(make.c_str()) == 0;
+        directory_.reset(::open(at.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    }
+    ~FrozenDisk() {
+        thaw();
+        directory_.reset();
+        if (mounted_) ::umount2(at_.c_str(), MNT_DETACH);
+    }
+    FrozenDisk(const FrozenDisk&) = delete;
+    FrozenDisk& operator=(const FrozenDisk&) = delete;
+    bool mounted() const { return mounted_; }
+    bool freeze() { return frozen_ = ::ioctl(directory_.get(), FIFREEZE, 0) == 0; }
+    void thaw() {
+        if (std::exchange(frozen_, false)) ::ioctl(directory_.get(), FITHAW, 0);
+    }
+    int directory() const { return directory_.get(); }
+
+  private:
+    std::string at_;
+    Fd directory_;
+    bool mounted_ = false, frozen_ = false;
+};
+
+class LogOnHangingDisk : public LogTroubleTest {
+  protected:
+    // The longest of many small non-blocking writes while the disk hangs.
+    void expect_no_delay(const LogSpec& spec) {
+        FrozenDisk disk(dir.path() + "/image", logs);
+        if (!disk.mounted()) GTEST_SKIP() << "no loop device";
+        bench.start();
+        bench.add("web", pipe, spec);
+        std::string sent = "before\n";
+        ASSERT_TRUE(write_all(pipe.write.get(), sent));
+        ASSERT_TRUE(file_has(sent));
+        ASSERT_TRUE(disk.freeze());
+        ::fcntl(pipe.write.get(), F_SETFL, O_NONBLOCK);
+        std::chrono::steady_clock::duration longest{};
+        for (int i = 0; i < 300; ++i) {
+            const std::string line = "line " + std::to_string(i) + "\n";
+            const auto begin = std::chrono::steady_clock::now();
+            ASSERT_TRUE(write_all(pipe.write.get(), line));
+            longest = std::max(longest, std::chrono::steady_clock::now() - begin);
+            sent += line;
+            std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        }
+        disk.thaw();
+        pipe.write.reset();
+        ASSERT_TRUE(bench.wait_for_eof("web"));
+        EXPECT_EQ(read_file(file()), sent) << "nothing is lost";
+        EXPECT_EQ(bench.reports("web").back().dropped_bytes, 0U);
+        EXPECT_LT(longest, std::chrono::milliseconds(5)) << "in a write that must not wait";
+    }
+};
+
+TEST_F(LogOnHangingDisk, ANonBlockingWriterIsNotDelayed) { expect_no_delay({}); }
+
+TEST_F(LogOnHangingDisk, NorIsOneWhoseBytesMustNotBeDropped) { expect_no_delay(blocking()); }
+
+TEST_F(LogOnHangingDisk, AFileThatMayNotBeChangedIsWrittenAgainOnceItMay) {
+    FrozenDisk disk(dir.path() + "/image", logs);
+    if (!disk.mounted()) GTEST_SKIP() << "no loop device";
+    bench.start();
+    bench.add("web", pipe);
+    ASSERT_TRUE(write_all(pipe.write.get(), "one\n"));
+    ASSERT_TRUE(file_has("one\n"));
+    ASSERT_EQ(::unlink(file().c_str()), 0);
+    const auto set_immutable = [&](bool yes) { // the directory: nothing can be made in it
+        int flags = 0;
+        ASSERT_EQ(::ioctl(disk.directory(), FS_IOC_GETFLAGS, &flags), 0);
+        flags = yes ? flags | FS_IMMUTABLE_FL : flags & ~FS_IMMUTABLE_FL;
+        ASSERT_EQ(::ioctl(disk.directory(), FS_IOC_SETFLAGS, &flags), 0);
+    };
+    set_immutable(true);
+    std::uint64_t lost = 0;
+    ASSERT_TRUE(wait_until([&] { // it notices within a second that its file is gone
+        write_all(pipe.write.get(), "x\n");
+        lost += 2;
+        return !bench.reports("web").empty();
+    }));
+    EXPECT_EQ(first_error(), "cannot open " + file() + ": Operation not permitted");
+    ASSERT_TRUE(bench.flush("web"));
+    set_immutable(false);
+    ASSERT_TRUE(wait_for_recovery());
+    ASSERT_TRUE(write_all(pipe.write.get(), "back\n"));
+    EXPECT_TRUE(file_has("back\n"));
+    EXPECT_LE(bench.reports("web").back().dropped_bytes, lost);
 }
 
 using LogPlace = LogTroubleTest;
