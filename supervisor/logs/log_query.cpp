@@ -25,7 +25,8 @@ std::int64_t now_ms() {
 std::optional<std::uint64_t> begin_in(const OpenLog& log, std::int64_t since) {
     const auto changed =
         std::int64_t{log.info.st_mtim.tv_sec} * 1000 + log.info.st_mtim.tv_nsec / 1'000'000;
-    if (changed < since) return static_cast<std::uint64_t>(log.info.st_size);
+    // The kernel stamps files with a clock that is a little behind.
+    if (changed + 100 < since) return static_cast<std::uint64_t>(log.info.st_size);
     const TimeIndex times(log.path, log.info.st_ino);
     // The last entry before `since` covers lines up to the next one, some of them later.
     const auto& marks = times.marks();
@@ -83,7 +84,10 @@ Result<LogCursor> LogCursor::open(const std::string& dir, const std::string& key
             auto from = read_last(dir, key, lines, query.unfinished, false);
             if (!from) return from.error();
             LogCursor cursor(LogTail(dir, key, last == 0 ? from->end : from->begin, true), query);
-            if (last == 0) return cursor;
+            if (last == 0) {
+                cursor.rest_counted_ = true;
+                return cursor;
+            }
             auto found = cursor.all_present();
             if (!found) return found.error();
             if (!query.level || from->whole || found->size() >= last) {

@@ -89,7 +89,8 @@ class LogQueryTest : public testing::Test {
         const TimeMark mark{offset, written_ms};
         std::ofstream(index_path(path), std::ios::app | std::ios::binary)
             .write(reinterpret_cast<const char*>(&mark), sizeof mark);
-        const timespec times[2] = {{written_ms / 1000, 0}, {written_ms / 1000, 0}};
+        const timespec times[2] = {{0, UTIME_OMIT},
+                                   {written_ms / 1000, written_ms % 1000 * 1'000'000}};
         ::utimensat(AT_FDCWD, path.c_str(), times, 0);
     }
     void rotate(std::uint64_t sequence, bool packed) {
