@@ -70,7 +70,7 @@ def test_lines_are_found_by_time_and_level_and_secrets_are_not_shown(fleet):
     age = time.time() - time.mktime(time.strptime(entries[3]["time"][:19], "%Y-%m-%dT%H:%M:%S")) + time.timezone
     assert abs(age) < 60
     assert fleet.ok("logs", "web", "--time", "-n", "1").split()[0] == time.strftime("%Y-%m-%d")
-    assert "[redacted]" in fleet.ok("show", "web")
+    assert "[redacted]" in fleet.cli("show", "web").stdout
     assert fleet.cli("logs", "--since", "soon").returncode == 2
     assert fleet.cli("logs", "--level", "loud").returncode == 2
 
@@ -131,8 +131,7 @@ def test_a_flood_leaves_control_and_quiet_units_alone(fleet):
 
 def test_a_line_that_never_ends_costs_no_memory(fleet):
     program = "import sys,time\nfor _ in range(200): sys.stdout.write('x' * 1000000)\nsys.stdout.flush()\ntime.sleep(1000)"
-    fleet.write(f'[unit.web]\ncommand = {toml([PYTHON, "-c", "input()"])}\n{FAST}autostart = false\n'
-                f'[unit.long]\ncommand = {toml([PYTHON, "-c", program])}\nautostart = false\n'
+    fleet.write(f'[unit.long]\ncommand = {toml([PYTHON, "-c", program])}\nautostart = false\n'
                 'log = { max_size = "8M", keep = 3, compress = false }\n')
     fleet.start()
 
@@ -146,6 +145,5 @@ def test_a_line_that_never_ends_costs_no_memory(fleet):
     fleet.ok("start", "long")
     fleet.wait_for(lambda: sum(p.stat().st_size for p in fleet.log_dir.glob("long.log*")) >= 24_000_000 and
                    len(list(fleet.log_dir.glob("long.log.*[0-9]"))) == 3, "the files", 30)
-    time.sleep(0)
     if SLOW == 1:
         assert resident() - before < 1 << 20
