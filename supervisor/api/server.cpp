@@ -152,7 +152,7 @@ struct ApiServer::Impl {
     Report report;
     std::unique_ptr<MHD_Daemon, DaemonCloser> daemon;
     std::list<Waiting> waiting;
-    bool stopping = false, starved = false, run_armed = false;
+    bool stopping = false, starved = false, was_starved = false, run_armed = false;
     Instant reported_at = Instant::min();
 
     uv::Timer run_timer, look_timer;
@@ -237,6 +237,9 @@ void ApiServer::Impl::run() {
         poll->start(UV_READABLE);
     }
     MHD_run(daemon.get());
+    // A connection that ends makes room again, but MHD listens again only in the turn after that.
+    if (was_starved && !starved) MHD_run(daemon.get());
+    was_starved = was_starved || starved;
     if (starved && !stopping) {
         poll->stop();
         run_armed = true;

@@ -179,6 +179,12 @@ void Fleet::want(UnitIndex i, Desired desired) { wanted_.set(engine_.spec(i).key
 // ---------------------------------------------------------------------------------------
 
 void Fleet::on_spawned(const std::string& key, Generation g, std::int64_t pid) {
+    // Of a predecessor's asking it may come before the list, which then does not repeat it.
+    confirmed_.insert(key);
+    if (!reconciled_ && !engine_.find(key)) {
+        adopt_unknown(key, g, pid, p_.clock.now());
+        return;
+    }
     if (const auto i = engine_.find(key)) engine_.post(*i, event::Spawned{g, pid});
 }
 
@@ -267,6 +273,12 @@ void Fleet::on_list_complete() {
     reconciled_ = true;
     for (const UnitIndex i : engine_.all())
         if (!engine_.retiring(i)) reconcile(i);
+    const auto early = std::exchange(early_spawns_, {});
+    for (const UnitIndex i : engine_.all()) {
+        const UnitRecord& r = engine_.record(i);
+        if (early.count(i) != 0 && r.state == State::Starting && !r.main_alive)
+            dispatcher_.effect(i, effect::Spawn{r.generation});
+    }
     p_.reconciled();
     p_.changed();
 }
@@ -285,8 +297,13 @@ void Fleet::reconcile(UnitIndex i) {
     }
     // The predecessor died between its decision and the keeper's answer: spawning is idempotent, so
     // ask again.
-    if (restored && r.state == State::Starting)
-        return dispatcher_.effect(i, effect::Spawn{r.generation});
+    if (restored && r.state == State::Starting) {
+        early_spawns_.insert(i);
+        return;
+    }
+    // A stop by hand is known to the record before the file of wanted states has it.
+    if (restored && r.state == State::Stopped && r.reason.kind == ReasonKind::Operator)
+        return want(i, Desired::Stopped);
     if (!restored || r.state == State::Stopped) start_wanted(i);
 }
 
@@ -326,7 +343,14 @@ void Fleet::on_step(const StepInfo& info) {
     check_shutdown();
 }
 
-void Fleet::on_effect(UnitIndex i, const Effect& e) { dispatcher_.effect(i, e); }
+void Fleet::on_effect(UnitIndex i, const Effect& e) {
+    // A retry that came due while no supervisor lived: before the list is read, the keeper may hold
+    // an exit that nobody acknowledged, and would refuse a new instance beside it.
+    if (!reconciled_ && std::holds_alternative<effect::Spawn>(e))
+        early_spawns_.insert(i);
+    else
+        dispatcher_.effect(i, e);
+}
 
 void Fleet::on_erased(UnitIndex i, const std::string& key) {
     dispatcher_.erased(i);

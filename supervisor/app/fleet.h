@@ -155,7 +155,8 @@ class Fleet final : public EngineListener, public ProcessListener {
     std::vector<std::string> erased_;           // keys that left the document
     std::unordered_set<std::string> confirmed_; // told by the keeper's LIST after a connect
     bool reconciled_ = false;
-    std::deque<Instant> trips_; // check-triggered restarts of the last minute
+    std::unordered_set<UnitIndex> early_spawns_; // asked for before the list was read
+    std::deque<Instant> trips_;                  // check-triggered restarts of the last minute
     std::unordered_map<UnitIndex, LogWatch> ready_logs_;
     uv::Timer ready_timer_;
     std::multimap<UnitIndex, CheckWatch> check_watches_;

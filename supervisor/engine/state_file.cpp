@@ -141,16 +141,18 @@ void StateFile::scan() {
         if (pread(fd_, pair.data(), pair.size(), at) <= 0) break;
         SlotHead best{};
         std::optional<std::string> fields;
+        std::uint64_t last = 0;
         for (std::size_t s = 0; s < 2; ++s) {
             SlotHead head{};
             auto f = valid_fields(pair.data() + s * kSlotSize, head);
+            if (f) last = std::max(last, head.sequence);
             if (f && (!fields || head.sequence > best.sequence)) {
                 best = head;
                 fields = std::move(f);
             }
         }
         if (!fields || !best.used) {
-            free_.push_back(pairs_);
+            free_.push_back(Place{pairs_, last, 0});
             continue;
         }
         places_[best.key] = Place{pairs_, best.sequence, 0};
@@ -164,9 +166,8 @@ StateFile::Place& StateFile::place_of(const std::string& key) {
         if (free_.empty())
             it->second.position = pairs_++;
         else {
-            it->second.position = free_.back();
+            it->second = free_.back();
             free_.pop_back();
-            it->second.sequence = 1U << 20; // above whatever an erased slot there holds
         }
     }
     return it->second;
@@ -204,6 +205,7 @@ void StateFile::erase(const std::string& key) {
     const std::size_t at =
         kHeaderSize + (it->second.position * 2 + (head.sequence & 1U)) * kSlotSize;
     (void)pwrite(fd_, &head, sizeof head, static_cast<off_t>(at));
+    free_.push_back(Place{it->second.position, head.sequence, 0});
     places_.erase(it);
 }
 

@@ -53,7 +53,7 @@ class StateFile {
     void* header_ = nullptr;
     std::unordered_map<std::string, Place> places_;
     std::unordered_map<std::string, std::string> stored_;
-    std::vector<std::size_t> free_;
+    std::vector<Place> free_; // with the sequence that a new owner must exceed
     std::size_t pairs_ = 0;
 };
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -12,6 +13,8 @@
 namespace keepwell::keeper {
 
 namespace {
+
+constexpr int kGatedMs = 1000;
 
 // The child's own end is the only name a pipe still has.
 int find_pipe(pid_t pid, std::uint64_t inode) {
@@ -23,6 +26,14 @@ int find_pipe(pid_t pid, std::uint64_t inode) {
         return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     }
     return -1;
+}
+
+// A child whose keeper died just before its go byte reads the end of the pipe and is gone at once.
+// To us that looks like one that ran for an instant: either way its end is unknown, and its exit
+// code would be the gate's and not the daemon's.
+bool ends_at_once(const Record& r) {
+    pollfd gone{r.pidfd.get(), POLLIN, 0};
+    return r.phase == Phase::Spawning && poll(&gone, 1, kGatedMs) == 1;
 }
 
 } // namespace
@@ -40,8 +51,9 @@ void adopt(Keeper& k, Record& r) {
     // First the handle, then the identity: the pid cannot be reused between the two.
     r.pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, r.pid, 0)));
     proc::Stat stat;
-    const bool alive = r.pidfd && proc::read_stat(r.pid, stat) &&
-                       stat.start_ticks == r.start_ticks && stat.state != 'X';
+    bool alive = r.pidfd && proc::read_stat(r.pid, stat) && stat.start_ticks == r.start_ticks &&
+                 stat.state != 'X';
+    alive = alive && !ends_at_once(r);
     if (!alive) {
         r.pidfd.reset();
         r.phase = Phase::Exited; // its status is unknown

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <map>
 #include <optional>
 #include <unordered_map>
 #include <unordered_set>
@@ -148,6 +149,9 @@ struct KeeperClient::Impl {
     Hooks hooks;
     ProcessListener* listener = nullptr;
     std::unordered_map<std::string, Instance> instances;
+    // Ended and acknowledged before the list came: its page may still hold them.
+    std::map<std::string, Generation> done_early;
+    bool listed = false;
     std::vector<Unsent> unsent;
     std::string cgroup_base, fleet;
     std::int64_t keeper_pid = 0, alive_ms = 5000;
@@ -221,6 +225,8 @@ void KeeperClient::Impl::page(Received& in) {
         adopt(m, take_ends(m, in.fds, next_fd));
     }
     if (head->next == 0) {
+        listed = true;
+        done_early.clear();
         if (listener != nullptr) listener->on_list_complete();
         return;
     }
@@ -232,6 +238,8 @@ void KeeperClient::Impl::page(Received& in) {
 void KeeperClient::Impl::adopt(const wire::Report& m, Ends ends) {
     const std::string key = m.header.key;
     if ((m.header.flags & wire::kFailed) != 0) return spawn_failed(m);
+    const auto done = done_early.find(key);
+    if (done != done_early.end() && done->second == m.header.generation) return;
     Instance& i = instances[key];
     if (i.generation == m.header.generation && i.announced) return; // met by an event already
     i = Instance{};
@@ -437,7 +445,9 @@ void KeeperClient::ack(const std::string& key, Generation generation) {
     const Instance& i = it->second;
     if (!i.exited) return;
     impl_->send_ack(key, generation, wire::kAckExit | (i.tree_gone ? wire::kAckTree : 0U));
-    if (i.tree_gone) impl_->instances.erase(it);
+    if (!i.tree_gone) return;
+    if (!impl_->listed) impl_->done_early[key] = generation;
+    impl_->instances.erase(it);
 }
 
 std::vector<Survivor> KeeperClient::survivors(const std::string& key) {

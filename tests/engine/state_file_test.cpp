@@ -71,6 +71,54 @@ TEST_F(StateFileTest, ErasedUnitsStayAwayAndTheirPlaceIsUsedAgain) {
     EXPECT_LE(fs::file_size(path), 4096U + 2 * 1024U);
 }
 
+TEST_F(StateFileTest, AThirdOwnerOfAPlaceIsNewerThanWhatWasErasedThere) {
+    for (const int saves : {9, 8, 1}) {
+        auto f = open();
+        const std::string key = "u" + std::to_string(saves);
+        for (int i = 0; i < saves; ++i) ASSERT_TRUE(f->save(key, std::to_string(i)));
+        if (saves > 1) f->erase(key);
+    }
+    auto f = open();
+    ASSERT_EQ(f->stored().size(), 1U);
+    EXPECT_EQ(f->stored().at("u1"), "0");
+    EXPECT_LE(fs::file_size(path), 4096U + 2 * 1024U);
+}
+
+TEST_F(StateFileTest, AByteThatChangedAnywhereCostsOneRecordAtMostAndInventsNone) {
+    {
+        auto f = open();
+        for (const char* key : {"a", "b"})
+            for (const char* text : {"older", "newer"}) ASSERT_TRUE(f->save(key, text));
+    }
+    std::string whole;
+    {
+        std::ifstream in(path, std::ios::binary);
+        whole.assign(std::istreambuf_iterator<char>(in), {});
+    }
+    // Every byte of the slots in use, and the header's.
+    for (std::size_t at = 0; at < whole.size(); ++at) {
+        if (at < 4096 ? at >= 64 : at % 1024 >= 100) continue; // owner words and nothing
+        std::string damaged = whole;
+        damaged[at] = static_cast<char>(damaged[at] ^ 0x20);
+        std::ofstream(path, std::ios::binary | std::ios::trunc) << damaged;
+        auto f = open();
+        std::size_t newest = 0;
+        for (const auto& [key, text] : f->stored()) {
+            ASSERT_TRUE(key == "a" || key == "b") << "byte " << at;
+            ASSERT_TRUE(text == "older" || text == "newer") << "byte " << at;
+            newest += text == "newer" ? 1 : 0;
+        }
+        if (at >= 4096) {
+            ASSERT_EQ(f->stored().size(), 2U) << "byte " << at;
+            ASSERT_GE(newest, 1U) << "byte " << at;
+        }
+        f.reset();
+        for (const auto& entry : fs::directory_iterator(fs::path(path).parent_path()))
+            if (entry.path().string().find(".corrupt-") != std::string::npos)
+                fs::remove(entry.path());
+    }
+}
+
 TEST_F(StateFileTest, AnotherBootsFileIsMovedAsideAndSaysSo) {
     { ASSERT_TRUE(open()->save("web", "x")); }
     const int fd = ::open(path.c_str(), O_WRONLY);
