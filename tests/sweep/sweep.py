@@ -31,6 +31,9 @@ ERRORS = ("ENOSPC", "EIO", "EMFILE", "EAGAIN", "ENOMEM", "EINTR")
 # What these return cannot be an error, or a wrong one is no fault of this world (clock_gettime, a lost exit_group).
 NEVER_FAIL = {"exit_group", "exit", "getpid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getppid", "rt_sigreturn",
               "execve", "restart_syscall", "clock_gettime", "brk", "arch_prctl", "set_tid_address", "set_robust_list", "rseq"}
+# Points that were broken once; a sample always has them.
+ALWAYS = ("keeper:write:1:kill", "keeper:write:2:kill", "keeper:sendmsg:22:kill", "supervisor:epoll_ctl:1:kill",
+          "supervisor:renameat:1:kill", "supervisor:splice:1:kill")
 EXITS = 3  # times that the unit `exits` ends by itself
 CODE = 7
 
@@ -66,6 +69,11 @@ class Point(collections.namedtuple("Point", "process call k fault")):
         what = "signal=KILL" if self.fault == "kill" else f"error={self.fault}"
         bpf = "--seccomp-bpf " if self.process == "supervisor" else ""
         return f"{bpf}-e trace={self.call} -e inject={self.call}:{what}:when={self.k}"
+
+
+def point_of(text):
+    process, call, k, fault = text.split(":")
+    return Point(process, call, int(k), fault)
 
 
 class Broken(Exception):
@@ -310,7 +318,7 @@ def main():
         root = pathlib.Path(root)
         keepwell = make_wrappers(root)
         if arguments.only:
-            points = [Point(p, c, int(k), f) for p, c, k, f in (o.split(":") for o in arguments.only)]
+            points = [point_of(o) for o in arguments.only]
         else:
             points = all_points(root, keepwell, arguments)
         print(f"{len(points)} points", flush=True)
@@ -350,7 +358,7 @@ def all_points(root, keepwell, arguments):
         errors = [p for p in points if p.fault != "kill"]
         rng = random.Random(seed)
         share = arguments.sample * 3 // 4
-        points = rng.sample(kills, min(share, len(kills))) + rng.sample(errors, min(arguments.sample - share, len(errors)))
+        points = [point_of(p) for p in ALWAYS] + rng.sample(kills, min(share, len(kills))) + rng.sample(errors, min(arguments.sample - share, len(errors)))
     return points
 
 
