@@ -262,10 +262,15 @@ UnitIndex Fleet::adopt_unknown(const std::string& key, Generation g, std::int64_
 
 void Fleet::on_adopted(const std::string& key, Generation g, std::int64_t pid, Instant started_at) {
     confirmed_.insert(key);
-    if (const auto i = engine_.find(key))
-        engine_.post(*i, event::Adopted{g, pid, started_at});
-    else
+    const auto i = engine_.find(key);
+    if (!i) {
         adopt_unknown(key, g, pid, started_at);
+        return;
+    }
+    // The record knows of its exit already, only the acknowledgement was lost.
+    const UnitRecord& r = engine_.record(*i);
+    if (r.generation == g && !r.main_alive && r.state != State::Starting) return;
+    engine_.post(*i, event::Adopted{g, pid, started_at});
 }
 
 void Fleet::on_list_complete() {
