@@ -19,6 +19,7 @@ namespace {
 
 constexpr int kBatch = 16; // turns between two looks at what was posted
 constexpr std::int64_t kReportEvery = 1000;
+constexpr int kMomentMs = 5;
 constexpr std::uint64_t kWakeId = 0;
 // Pipes that are made larger when each counts against the user's quota (16,384 pages by default).
 constexpr int kLargePipesOfUsers = 64;
@@ -243,7 +244,8 @@ MoverCore::Moved MoverCore::move_staged(Source& source) {
     Entry& entry = source.entry->second;
     set_owner(source.entry->first);
     const ssize_t n = splice_some(source.pipe.get(), stage_write_.get(), kTurnBytes);
-    const bool nothing_yet = n < 0 && errno == EAGAIN;
+    // Only an end is an end: what the kernel cannot do now (ENOMEM) it may do a moment later.
+    if (n < 0 && errno != EAGAIN) ::poll(nullptr, 0, kMomentMs);
     if (n > 0) {
         const auto staged = static_cast<std::size_t>(n);
         const std::size_t written = entry.file.take(stage_read_.get(), staged, now_ms());
@@ -251,7 +253,7 @@ MoverCore::Moved MoverCore::move_staged(Source& source) {
     }
     set_owner({});
     if (n > 0) return Moved::Something;
-    return nothing_yet ? Moved::Nothing : Moved::Eof;
+    return n < 0 ? Moved::Nothing : Moved::Eof;
 }
 
 MoverCore::Moved MoverCore::move_directly(Source& source) {

@@ -196,18 +196,19 @@ class Run:
         check(told == EXITS or (unsure and told == EXITS + 1), f"exits: {told} restarts are told, {EXITS} there were")
         check(services["steady"]["restarts"]["total"] == 0 or unsure, f"steady: restarts are told: {services['steady']['restarts']}")
         for name in ("steady", "exits"):
-            self.judge_log(name, services, killed)
+            self.judge_log(name, killed)
         # Whole also right now; every document the scenario saw came through the same writer.
         conftest.json.loads(fleet.status_file.read_bytes())
         litter = [p.name for p in fleet.dir.iterdir() if p.name.startswith(".") or ".tmp" in p.name]
         check(len(litter) <= 1, f"left-over files {litter}")
 
-    def judge_log(self, name, services, killed):
+    def judge_log(self, name, killed):
         # What nobody had read when the keeper died, and what was under way between pipe and file, may be lost: in one
         # piece for each writer. Nothing may be doubled or out of order.
         # What could not be written is dropped, and said (log.on_error).
-        lossy = killed and self.process == "keeper" or services[name]["log"]["dropped_bytes"] > 0
-        self.until(lambda: lossy or self.complete(name), f"the last lines of {name}", 10)
+        lossy = killed and self.process == "keeper" or self.dropped(name)
+        self.until(lambda: lossy or self.complete(name) or self.dropped(name), f"the last lines of {name}", 10)
+        lossy = lossy or self.dropped(name)
         seen, gaps, torn = {}, 0, 0
         for line in fleet_lines(self.fleet, name):
             match = re.fullmatch(rb"L (\d+) (\d+)\.*", line)
@@ -227,6 +228,9 @@ class Run:
         for note in self.fleet.notes(name):
             if note.what == "exit":
                 check(seen.get(note.pid, 0) == note.sequence, f"{name}: {note.pid} printed {note.sequence} lines, {seen.get(note.pid, 0)} are there")
+
+    def dropped(self, name):
+        return self.services().get(name, {}).get("log", {}).get("dropped_bytes", 0) > 0
 
     def complete(self, name):
         printed = sum(n.sequence for n in self.fleet.notes(name) if n.what == "exit")
