@@ -11,7 +11,7 @@ namespace keepwell {
 
 namespace {
 
-constexpr std::uint64_t kLookEvery = 10'000; // ms; at files that children write themselves
+constexpr std::uint64_t kLookEvery = 2000; // ms; at files that children write themselves
 
 } // namespace
 
@@ -29,8 +29,6 @@ LogBook::LogBook(uv::Loop& loop, StateFile& state, std::string directory, Hooks 
 
 void LogBook::connected(std::vector<StagePipe> stages) {
     packer_->start();
-    file_timer_.start(kLookEvery, kLookEvery);
-    file_timer_.unref();
     for (std::size_t i = 0; i < stages.size(); ++i) {
         if (i >= kStageCount) {
             ::close(stages[i].read);
@@ -94,6 +92,11 @@ LogMover* LogBook::mover_of(const std::string& name) {
 void LogBook::set(const std::string& key, const LogSpec& spec) {
     const auto [it, is_new] = books_.try_emplace(key);
     it->second.spec = spec;
+    // At rest and without such units nothing wakes up for them.
+    if (spec.mode == LogMode::File) {
+        file_timer_.start(kLookEvery, kLookEvery);
+        file_timer_.unref();
+    }
     for (const std::string& name : {key, errors_key(key)}) {
         if (name != key && !spec.separate_stderr) continue;
         packer_->set(name, {spec.compress, spec.mode == LogMode::File});

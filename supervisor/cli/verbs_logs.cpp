@@ -163,6 +163,7 @@ int verb_logs(Context& context) {
 
     const auto sources = sources_of(place, *keys, context.options());
     std::vector<std::string> names;
+    names.reserve(sources.size());
     for (const auto& source : sources) names.push_back(source.log);
     // Before the first read, so that nothing is written unseen in between.
     std::optional<LogBell> bell;

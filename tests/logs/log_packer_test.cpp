@@ -1,3 +1,4 @@
+#include "supervisor/logs/child_file.h"
 #include "supervisor/logs/log_packer.h"
 #include "supervisor/logs/log_reader.h"
 #include "supervisor/logs/packed_log.h"
@@ -189,6 +190,37 @@ TEST_F(LogPackerTest, WhatIsDeletedAsTooOldDoesNotComeBack) {
     std::size_t files = 0;
     for ([[maybe_unused]] const auto& e : std::filesystem::directory_iterator(dir.path())) ++files;
     EXPECT_LE(files, 6U) << "three logs and their time indexes";
+}
+
+TEST(ChildFile, GetsAnotherNameAndASuccessorOfTheSameOwner) {
+    const TempDir dir;
+    LogSpec spec;
+    spec.max_size = 10;
+    spec.keep = 2;
+    const std::string path = log_path(dir.path(), "web");
+    std::ofstream(path) << "short\n";
+    EXPECT_FALSE(rotate_child_file(dir.path(), "web", spec).value());
+    for (int i = 1; i <= 4; ++i) {
+        std::ofstream(path) << "long enough " << i << "\n";
+        ::chmod(path.c_str(), 0604);
+        const bool root = ::geteuid() == 0;
+        if (root) {
+            ASSERT_EQ(::chown(path.c_str(), 65534, 65534), 0);
+        }
+        const auto rotated = rotate_child_file(dir.path(), "web", spec);
+        ASSERT_TRUE(rotated && rotated.value());
+        struct stat info {};
+        ASSERT_EQ(::stat(path.c_str(), &info), 0);
+        EXPECT_EQ(info.st_size, 0);
+        EXPECT_EQ(info.st_mode & 0777U, 0604U);
+        EXPECT_EQ(info.st_uid, root ? 65534U : ::geteuid());
+    }
+    EXPECT_EQ(rotated_sequences(dir.path(), "web"), (std::vector<std::uint64_t>{3, 4}));
+    EXPECT_EQ(read_file(rotated_path(dir.path(), "web", 4)), "long enough 4\n");
+    std::filesystem::remove(path);
+    ASSERT_EQ(::symlink("/etc/passwd", path.c_str()), 0);
+    EXPECT_FALSE(rotate_child_file(dir.path(), "web", spec).value());
+    EXPECT_TRUE(std::filesystem::is_symlink(path));
 }
 
 TEST(PackedLog, RefusesWhatIsHostile) {

@@ -1,5 +1,6 @@
 """The fleet that every system test starts: a real keeper and supervisor in a temporary folder, in a cgroup and session of
 their own, cleaned up also when the test fails. Oracles are the files of the victims, not the words of keepwell."""
+import gzip
 import http.server
 import itertools
 import json
@@ -287,13 +288,20 @@ class Fleet:
 
     def log_text(self, name):
         """Everything captured of a unit, oldest first."""
-        files = []
-        for path in self.log_dir.glob(f"{name}.log*"):
-            if path.name == f"{name}.log":
-                files.append((float("inf"), path))
-            elif match := re.fullmatch(re.escape(name) + r"\.log\.(\d+)", path.name):
-                files.append((int(match[1]), path))
-        return b"".join(p.read_bytes() for _, p in sorted(files))
+        while True:
+            files = {}
+            for path in self.log_dir.glob(f"{name}.log*"):
+                if path.name == f"{name}.log":
+                    files[float("inf")] = path
+                elif match := re.fullmatch(re.escape(name) + r"\.log\.(\d+)(\.gz)?", path.name):
+                    # Where both are there, the plain one is about to be removed.
+                    if not match[2] or int(match[1]) not in files:
+                        files[int(match[1])] = path
+            try:
+                return b"".join(gzip.decompress(p.read_bytes()) if p.suffix == ".gz" else p.read_bytes()
+                                for _, p in sorted(files.items()))
+            except FileNotFoundError:
+                pass  # rotated or compressed meanwhile
 
     def context(self):
         parts = []

@@ -104,6 +104,24 @@ def test_a_log_file_as_stdout_is_the_childs_but_not_to_be_replaced(fleet):
     assert fleet.live("web")["pid"] == old
 
 
+def test_a_file_that_the_daemon_writes_is_rotated_by_its_reload_command(fleet):
+    # Opens its own log by name, as such daemons do, and again on SIGHUP.
+    path = fleet.log_dir / "web.log"
+    program = ("import os, signal, time\n"
+               f"def opened(*_): os.dup2(os.open({str(path)!r}, os.O_WRONLY | os.O_APPEND | os.O_CREAT), 1)\n"
+               "signal.signal(signal.SIGHUP, opened)\n"
+               "n = 0\n"
+               "while True:\n    n += 1\n    os.write(1, b'line %d\\n' % n)\n    time.sleep(0.005)\n")
+    reload = f"kill -HUP $$(cat {fleet.dir}/pid)"
+    fleet.write(f'[unit.web]\nshell = {toml(f"echo $$$$ > {fleet.dir}/pid; exec {PYTHON} -c " + chr(39) + program.replace(chr(39), chr(34)) + chr(39))}\n'
+                f'reload_command = ["/bin/sh", "-c", {toml(reload)}]\n{FAST}'
+                'log = { mode = "file", max_size = "4K" }\n')
+    fleet.start()
+    fleet.wait_for(lambda: (fleet.log_dir / "web.log.1").exists() and path.stat().st_size > 100, "a rotation", 20)
+    lines = fleet.log_text("web").splitlines()
+    assert lines == [b"line %d" % (i + 1) for i in range(len(lines))]
+
+
 def test_a_flood_leaves_control_and_quiet_units_alone(fleet):
     quiet = "".join(shell(f"quiet{i}", "while :; do echo tick; sleep 1; done") for i in range(50))
     fleet.write(shell("loud", "exec yes this is a flood of lines", 'log = { max_size = "4M", keep = 2 }\n') + quiet)
