@@ -37,7 +37,7 @@ struct CheckView {
 
 struct UnitSnapshot {
     std::string key, name, group, description, template_name;
-    std::vector<std::string> tags, requires_units;
+    std::vector<std::string> tags, requires_units, after;
     std::optional<std::uint32_t> instance;
     bool critical = true, enabled = true, dry_run = false, heal = true;
     UnitKind kind = UnitKind::Child;

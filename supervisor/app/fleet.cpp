@@ -160,7 +160,8 @@ ConfigDiff Fleet::apply(const Configuration& wanted) {
     return d;
 }
 
-void Fleet::order_document() { document_.set_order(order_); }
+// Only what is in the document already can be sorted.
+void Fleet::order_document() { document().set_order(order_); }
 
 Result<std::vector<UnitIndex>> Fleet::resolve(const std::vector<std::string>& names) const {
     std::vector<const UnitSpec*> specs;

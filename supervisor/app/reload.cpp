@@ -10,7 +10,7 @@ Result<std::string> apply_reload(Fleet& fleet, LoadResult loaded, bool dry) {
         for (const auto& e : loaded.errors) text += (text.empty() ? "" : "\n") + to_string(e);
         return Error{text, 0};
     }
-    ConfigDiff d = diff(fleet.configuration(), loaded.config);
+    const ConfigDiff d = diff(fleet.configuration(), loaded.config);
     if (!dry) {
         // Frozen settings stay as they are until keepwell itself is started again.
         const SupervisorSpec& now = fleet.supervisor();
@@ -29,6 +29,11 @@ Result<std::string> apply_reload(Fleet& fleet, LoadResult loaded, bool dry) {
         .member("removed", d.removed)
         .member("restarted", d.restarted);
     w.member("updated", d.updated).member("unchanged", d.unchanged).member("frozen", d.frozen);
+    w.key("changed").begin_object();
+    for (const auto& [key, keys] : d.changed)
+        if (!key.empty()) w.member(key, keys);
+    w.end_object();
+    w.member("supervisor", d.changed.contains("") ? d.changed.at("") : std::vector<std::string>{});
     w.key("warnings").begin_array();
     for (const auto& m : loaded.warnings) w.value(to_string(m));
     w.end_array().end_object();

@@ -1,3 +1,4 @@
+#include "supervisor/cli/completion.h"
 #include "supervisor/cli/verbs.h"
 
 namespace keepwell::cli {
@@ -25,15 +26,20 @@ int dispatch(Context& context) {
         else
             context.out() << "keepwell " << KEEPWELL_VERSION << "\n";
         return kExitOk;
+    case Command::Completion: context.out() << completion_script(options.shell); return kExitOk;
+    case Command::Graph: return verb_graph(context);
+    case Command::Top: return verb_top(context);
+    case Command::Simulate: return kExitUsage;
     case Command::Reload:
         return options.names.empty() ? verb_reload_config(context) : verb_action(context);
     case Command::Check:
         return options.enable.empty() && options.disable.empty() ? verb_action(context)
                                                                  : verb_switch_check(context);
     case Command::Beat: return verb_beat(context);
+    case Command::Restart:
+        return options.rolling ? verb_rolling_restart(context) : verb_action(context);
     case Command::Start:
     case Command::Stop:
-    case Command::Restart:
     case Command::Signal:
     case Command::Pause:
     case Command::Resume:
@@ -46,6 +52,8 @@ int dispatch(Context& context) {
 
 int run_cli(int argc, const char* const* argv, Io& io) {
     try {
+        if (argc > 1 && std::string_view(argv[1]) == "__complete")
+            return complete_words({argv + 2, argv + argc}, io);
         const ParsedOptions parsed = parse_options(argc, argv);
         if (!parsed.options) {
             (parsed.code == kExitOk ? io.out : io.err) << parsed.text << std::flush;

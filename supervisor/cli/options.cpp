@@ -1,12 +1,13 @@
 #include "supervisor/cli/options.h"
 
+#include "supervisor/cli/completion.h"
+#include "supervisor/cli/help.h"
 #include "supervisor/cli/select.h"
 #include "units/types.h"
 
 #include <CLI/CLI.hpp>
 
-#include <map>
-#include <sstream>
+#include <algorithm>
 
 namespace keepwell::cli {
 
@@ -18,26 +19,52 @@ constexpr const char* kAct = "Act";
 constexpr const char* kTarget =
     "unit, display name, GROUP:*, glob (quote it) or all; worker = all its instances";
 
+OptionInfo info_of(const CLI::Option& option) {
+    OptionInfo info;
+    for (const auto& name : option.get_snames()) info.spellings.push_back("-" + name);
+    for (const auto& name : option.get_lnames()) info.spellings.push_back("--" + name);
+    info.text = option.get_description();
+    if (option.get_items_expected_max() > 0) info.value = option.get_type_name();
+    return info;
+}
+
+VerbInfo info_of(const CLI::App& verb) {
+    VerbInfo info;
+    info.name = verb.get_name();
+    info.text = verb.get_description();
+    info.group = verb.get_group();
+    info.aliases = verb.get_aliases();
+    for (const CLI::Option* option : verb.get_options()) {
+        if (option == verb.get_help_ptr()) continue;
+        if (option->nonpositional()) {
+            info.options.push_back(info_of(*option));
+        } else {
+            info.arguments.push_back({option->get_description(), option->get_type_name(),
+                                      option->get_required(), option->get_expected_max() > 1});
+        }
+    }
+    return info;
+}
+
 // Builds the parser; the options write straight into the Options that is being filled.
 class Builder {
   public:
     explicit Builder(Options& options) : o_(options) {
         app_.require_subcommand(0, 1);
         app_.fallthrough();
-        app_.set_version_flag("--version", std::string("keepwell ") + KEEPWELL_VERSION);
+        app_.set_help_flag("-h,--help", "print help");
+        app_.set_version_flag("--version", std::string("keepwell ") + KEEPWELL_VERSION,
+                              "print the version");
         app_.add_option("--socket", o_.socket,
                         "control socket (else KEEPWELL_SOCKET, the configuration, the default)")
             ->type_name("PATH");
         app_.add_option("-c,--config", o_.config, "configuration file; repeatable, later ones win")
             ->type_name("FILE")
             ->allow_extra_args(false);
-        app_.footer("Exit codes: 0 fine, 1 error, 2 usage, 3 degraded or down, 4 no such unit, "
-                    "5 keepwell is not running.\nkeepwell help VERB tells more; so do keepwell(1) "
-                    "and keepwell.toml(5).");
         running();
         look();
         act();
-        auto* help = add("help", "help for a verb", kRunning);
+        auto* help = add("help", "every verb, or one of them with examples", kRunning);
         help->add_option("verb", help_verb_, "the verb")->type_name("VERB");
     }
 
@@ -49,19 +76,20 @@ class Builder {
         }
         return std::nullopt;
     }
-    // App::help() would give that of the chosen verb.
-    std::string whole_help() const {
-        return app_.get_formatter()->make_help(&app_, "keepwell", CLI::AppFormatMode::Normal);
-    }
     bool help_chosen() const { return app_.got_subcommand("help"); }
-    std::vector<std::string> verbs() const {
-        std::vector<std::string> out;
+    CommandTree tree() const {
+        CommandTree tree;
+        for (const CLI::Option* option : app_.get_options())
+            tree.options.push_back(info_of(*option));
         for (const auto* sub : app_.get_subcommands([](const CLI::App*) { return true; })) {
-            if (sub->get_group().empty()) continue;
-            out.push_back(sub->get_name());
-            for (const auto& alias : sub->get_aliases()) out.push_back(alias);
+            if (!sub->get_group().empty()) tree.verbs.push_back(info_of(*sub));
         }
-        return out;
+        const auto place = [](const VerbInfo& v) {
+            return v.group == kRunning ? 0 : v.group == kLook ? 1 : 2;
+        };
+        std::stable_sort(tree.verbs.begin(), tree.verbs.end(),
+                         [&](const auto& a, const auto& b) { return place(a) < place(b); });
+        return tree;
     }
 
   private:
@@ -109,6 +137,12 @@ class Builder {
             add("shutdown", Command::Shutdown, "stop every unit, then keepwell itself", kRunning);
         no_wait(down);
         json(add("version", Command::Version, "print the version", kRunning));
+        auto* completion =
+            add("completion", Command::Completion, "print a completion script", kRunning);
+        completion->add_option("shell", o_.shell, "bash, zsh or fish")
+            ->type_name("SHELL")
+            ->required()
+            ->check(CLI::IsMember(completion_shells()).description(""));
     }
 
     void look() {
@@ -140,14 +174,23 @@ class Builder {
                                    : "how many (default 50)");
         }
         log_filters(logs);
-        for (auto* sub : {status, show, health, checks, logs, why, explain, events}) json(sub);
+        auto* top = add("top", Command::Top, "the table, live, with keys", kLook);
+        names(top, false);
+        top->add_option("--sort", o_.sort, "by state, name, cpu, mem or restarts")
+            ->type_name("KEY")
+            ->check(CLI::IsMember({"state", "name", "cpu", "mem", "restarts"}).description(""));
+        auto* graph =
+            add("graph", Command::Graph, "what needs what, and who holds whom back", kLook);
+        names(graph, false);
+        for (auto* sub : {status, show, health, checks, logs, why, explain, events, graph}) json(sub);
+        graph->add_flag("--dot", o_.dot, "print a graph for Graphviz")->excludes("--json");
     }
 
     void log_filters(CLI::App* logs) {
         logs->add_option("--since", o_.since, "10m, 12:30, \"2026-11-22 12:30\", RFC 3339")
-            ->type_name("T");
+            ->type_name("TIME");
         logs->add_option("--level", o_.level, "error, warn, info or debug: that and worse")
-            ->type_name("L");
+            ->type_name("LEVEL");
         auto* errors = logs->add_flag("--stderr", o_.only_stderr, "only stderr");
         logs->add_flag("--stdout", o_.only_stdout, "only stdout")->excludes(errors);
         logs->add_flag("--time", o_.time, "show when each line was written");
@@ -158,7 +201,18 @@ class Builder {
             add("start", Command::Start, "start units and wait until they are ready", kAct);
         auto* stop = add("stop", Command::Stop,
                          "stop units and wait until all their processes are gone", kAct);
-        auto* restart = add("restart", Command::Restart, "stop and start units", kAct);
+        auto* restart = add("restart", Command::Restart,
+                            "stop and start units, all at once or some at a time", kAct);
+        restart
+            ->add_option("--rolling", o_.rolling,
+                         "so many at a time; each must be healthy before the next begins, and the "
+                         "first failure ends it")
+            ->check(CLI::Range(1, 100'000).description(""))
+            ->type_name("N");
+        restart
+            ->add_option("--timeout", o_.patience,
+                         "how long one may take to be healthy (default 2m)")
+            ->type_name("DURATION");
         auto* reload =
             add("reload", Command::Reload,
                 "apply the changed configuration; with NAME: run its reload_command", kAct);
@@ -169,7 +223,7 @@ class Builder {
             ->type_name("SIGNAL")
             ->required();
         auto* check = add("check", Command::Check, "run checks now, or switch one on or off", kAct);
-        names(check, false, "NAME or NAME/ID; none = every check");
+        names(check, false, "NAME or NAME/ID; none = every check")->type_name("NAME[/ID]");
         auto* on =
             check->add_option("--enable", o_.enable, "switch a check on")->type_name("NAME/ID");
         check->add_option("--disable", o_.disable, "switch a check off")
@@ -204,27 +258,42 @@ ParsedOptions usage(const std::string& what) {
     return {std::nullopt, "keepwell: " + what + "\n", 2};
 }
 
-ParsedOptions unknown_verb(const Builder& builder, const std::string& verb) {
-    std::string what = "unknown verb " + in_quotes(verb);
-    const auto guess = did_you_mean(verb, builder.verbs());
-    return usage(what +
+ParsedOptions unknown_verb(const CommandTree& tree, const std::string& verb) {
+    std::vector<std::string> known;
+    for (const auto& v : tree.verbs) {
+        known.push_back(v.name);
+        known.insert(known.end(), v.aliases.begin(), v.aliases.end());
+    }
+    const auto guess = did_you_mean(verb, known);
+    return usage("unknown verb " + in_quotes(verb) +
                  (guess.empty() ? " (see keepwell help)" : " (did you mean " + guess + "?)"));
 }
 
-ParsedOptions help_for(Builder& builder, const std::string& verb) {
-    if (verb.empty()) return {std::nullopt, builder.whole_help(), 0};
-    for (const auto* sub : builder.app().get_subcommands([](const CLI::App*) { return true; })) {
-        if (sub->check_name(verb)) return {std::nullopt, sub->help("keepwell"), 0};
+ParsedOptions help_for(const CommandTree& tree, const std::string& verb) {
+    if (verb.empty()) return {std::nullopt, whole_help(tree), 0};
+    for (const auto& v : tree.verbs) {
+        if (v.is(verb)) return {std::nullopt, verb_help(tree, v), 0};
     }
-    return unknown_verb(builder, verb);
+    return unknown_verb(tree, verb);
 }
 
-// "30m" as the API takes it: a number and one unit.
-bool is_duration(const std::string& text) {
-    const std::size_t digits = text.find_first_not_of("0123456789");
-    if (digits == 0 || digits == std::string::npos || digits > 9) return false;
-    const std::string unit = text.substr(digits);
-    return unit == "ms" || unit == "s" || unit == "m" || unit == "h" || unit == "d";
+// "unknown option --folow (did you mean --follow?)"
+std::string unknown_option(const CommandTree& tree, const std::string& verb,
+                           const std::string& typed) {
+    std::vector<std::string> known;
+    const auto add = [&](const std::vector<OptionInfo>& options) {
+        for (const auto& option : options)
+            known.insert(known.end(), option.spellings.begin(), option.spellings.end());
+    };
+    add(tree.options);
+    for (const auto& v : tree.verbs) {
+        if (v.name == verb) add(v.options);
+    }
+    const std::string word = typed.substr(0, typed.find('='));
+    const auto guess = did_you_mean(word, known);
+    const std::string help = "see keepwell help" + (verb.empty() ? "" : " " + verb);
+    return "unknown option " + in_quotes(word) + " (" +
+           (guess.empty() ? help : "did you mean " + guess + "? " + help) + ")";
 }
 
 // What the parser of options cannot know.
@@ -232,9 +301,12 @@ std::string mistake(const Options& o) {
     if (o.command == Command::Signal && !parse_signal(o.signal)) {
         return in_quotes(o.signal) + " is not a signal (like HUP or USR1)";
     }
-    if (!o.pause_for.empty() && !is_duration(o.pause_for)) {
-        return in_quotes(o.pause_for) + " is not a duration (like 30m)";
+    for (const auto& text : {o.pause_for, o.patience}) {
+        if (!text.empty() && !duration_ms(text))
+            return in_quotes(text) + " is not a duration (like 30m)";
     }
+    if (o.rolling && o.no_wait) return "--rolling waits for each unit; leave --no-wait out";
+    if (!o.patience.empty() && !o.rolling) return "--timeout goes with --rolling";
     for (const auto& target : {o.enable, o.disable}) {
         if (!target.empty() && target.find('/') == std::string::npos) {
             return "cannot switch " + in_quotes(target) + ": name the check as NAME/ID";
@@ -257,19 +329,20 @@ std::string one_line(std::string text) {
 }
 
 ParsedOptions from_error(Builder& builder, const CLI::ParseError& e) {
-    if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
-        std::ostringstream out;
-        std::ostringstream ignored;
-        builder.app().exit(e, out, ignored);
-        return {std::nullopt, out.str(), 0};
-    }
     const auto chosen = builder.app().get_subcommands();
-    const auto extras = builder.app().remaining();
-    if (chosen.empty() && !extras.empty() && !extras.front().starts_with('-')) {
-        return unknown_verb(builder, extras.front());
+    const std::string verb = chosen.empty() ? "" : chosen.front()->get_name();
+    if (dynamic_cast<const CLI::CallForVersion*>(&e) != nullptr) {
+        return {std::nullopt, std::string("keepwell ") + KEEPWELL_VERSION + "\n", 0};
     }
-    const std::string verb = chosen.empty() ? "" : " " + chosen.front()->get_name();
-    return usage(one_line(e.what()) + " (see keepwell help" + verb + ")");
+    const CommandTree tree = builder.tree();
+    if (e.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) return help_for(tree, verb);
+    const auto extras = builder.app().remaining(true);
+    if (!extras.empty() && extras.front().starts_with('-')) {
+        return usage(unknown_option(tree, verb, extras.front()));
+    }
+    if (chosen.empty() && !extras.empty()) return unknown_verb(tree, extras.front());
+    return usage(one_line(e.what()) + " (see keepwell help" + (verb.empty() ? "" : " ") + verb +
+                 ")");
 }
 
 } // namespace
@@ -284,14 +357,21 @@ ParsedOptions parse_options(int argc, const char* const* argv) {
     } catch (const std::exception& e) {
         return usage(one_line(e.what()));
     }
-    if (builder.help_chosen()) return help_for(builder, builder.help_verb());
+    if (builder.help_chosen()) return help_for(builder.tree(), builder.help_verb());
     const auto chosen = builder.chosen();
-    if (!chosen) {
-        return {std::nullopt, "keepwell: no verb given\n\n" + builder.whole_help(), 2};
-    }
+    if (!chosen) return {std::nullopt, short_help(), 2};
     options.command = *chosen;
     if (const std::string what = mistake(options); !what.empty()) return usage(what);
     return {options, {}, 0};
+}
+
+bool VerbInfo::is(const std::string& word) const {
+    return name == word || std::find(aliases.begin(), aliases.end(), word) != aliases.end();
+}
+
+CommandTree command_tree() {
+    Options ignored;
+    return Builder(ignored).tree();
 }
 
 } // namespace keepwell::cli

@@ -36,19 +36,28 @@ enum class Command {
     Validate,
     Shutdown,
     Version,
+    Graph,
+    Top,
+    Completion,
+    Simulate,
 };
 
 struct Options {
     Command command = Command::Status;
     std::vector<std::string> names;
-    std::vector<std::string> config;  // -c
-    std::string socket;               // --socket
-    std::string status_file;          // --status-file
-    std::string signal;               // "HUP"
-    std::string pause_for;            // "30m"; empty = until resumed
-    std::string enable, disable;      // NAME/ID
-    std::optional<std::size_t> count; // -n
-    std::string since, level;         // of logs
+    std::vector<std::string> config;    // -c
+    std::string socket;                 // --socket
+    std::string status_file;            // --status-file
+    std::string signal;                 // "HUP"
+    std::string pause_for;              // "30m"; empty = until resumed
+    std::string enable, disable;        // NAME/ID
+    std::optional<std::size_t> count;   // -n
+    std::optional<std::size_t> rolling; // restart --rolling
+    std::string patience;               // restart --timeout
+    std::string sort = "state";         // top --sort
+    std::string shell;                  // completion
+    std::string scenario;               // simulate
+    std::string since, level;           // of logs and events
     bool only_stderr = false, only_stdout = false;
     bool time = false;
     bool json = false;
@@ -57,6 +66,8 @@ struct Options {
     bool follow = false;
     bool dry_run = false;
     bool last_good = false;
+    bool once = false; // status --once
+    bool dot = false;  // graph --dot
     int keeper_fd = -1;
 };
 
@@ -67,5 +78,30 @@ struct ParsedOptions {
 };
 
 ParsedOptions parse_options(int argc, const char* const* argv);
+
+// What the parser knows, for help texts and completion. Hidden verbs are left out.
+struct OptionInfo {
+    std::vector<std::string> spellings; // "-n", "--lines"
+    std::string text;
+    std::string value; // "N"; empty = a switch
+};
+struct ArgumentInfo {
+    std::string text;
+    std::string value; // "NAME"
+    bool required = false;
+    bool many = false;
+};
+struct VerbInfo {
+    std::string name, text, group;
+    std::vector<std::string> aliases;
+    std::vector<OptionInfo> options;
+    std::vector<ArgumentInfo> arguments;
+    bool is(const std::string& word) const; // its name or an alias
+};
+struct CommandTree {
+    std::vector<OptionInfo> options; // before or after every verb
+    std::vector<VerbInfo> verbs;
+};
+CommandTree command_tree();
 
 } // namespace keepwell::cli

@@ -15,10 +15,21 @@ namespace keepwell::cli {
 
 // How a unit counts in the last line, in the order of the table and in exit codes.
 enum class Rank { Down, Degraded, Waiting, Unknown, Healthy, Paused, Completed, Stopped };
+struct Mark {
+    const char* symbol;
+    char ascii;
+    Colour colour;
+    const char* word;
+};
+Mark mark_of(Rank);
 Rank rank_of(const Json& service);
 bool counts_as_well(const Json& service); // for exit codes 0 and 3
 
-// The units of `keys`, problems first.
+std::vector<std::string> problems_first(const Json& status, std::vector<std::string> keys);
+// The units of `keys` in that order.
+std::string render_rows(const Json& status, const std::vector<std::string>& keys,
+                        std::int64_t now_ms, const Style&, bool heading);
+// The units of `keys`, problems first; "" without units.
 std::string render_table(const Json& status, const std::vector<std::string>& keys,
                          std::int64_t now_ms, const Style&, bool heading);
 // "7 units: 3 healthy, 1 degraded, 2 down, 1 waiting"
@@ -35,6 +46,11 @@ std::string short_reason(const Json& service, const Json& services, std::int64_t
 std::string render_checks(const Json& checks, const std::vector<std::string>& keys,
                           std::int64_t now_ms, const Style&, bool heading);
 Json checks_of_status(const Json& status);
+
+// What needs what: a tree for people, a document, a file for Graphviz.
+std::string render_graph(const Json& status, const std::vector<std::string>& keys, const Style&);
+std::string graph_json(const Json& status, const std::vector<std::string>& keys);
+std::string graph_dot(const Json& status, const std::vector<std::string>& keys);
 
 std::string render_why(const Json& why, std::size_t incidents, std::int64_t now_ms, const Style&);
 std::string render_explain(const Json& explain, const Style&);

@@ -9,27 +9,6 @@ namespace keepwell::cli {
 
 namespace {
 
-struct Look {
-    const char* symbol;
-    char ascii;
-    Colour colour;
-    const char* word; // in the last line; paused and unknown have none of their own
-};
-
-Look look_of(Rank rank) {
-    switch (rank) {
-    case Rank::Down: return {"✖", 'x', Colour::Red, "down"};
-    case Rank::Degraded: return {"▲", '!', Colour::Yellow, "degraded"};
-    case Rank::Waiting: return {"◌", 'o', Colour::Cyan, "waiting"};
-    case Rank::Unknown: return {"◌", 'o', Colour::Cyan, "unknown"};
-    case Rank::Healthy: return {"●", '*', Colour::Green, "healthy"};
-    case Rank::Paused: return {"‖", '=', Colour::Blue, "paused"};
-    case Rank::Completed: return {"●", '*', Colour::Dim, "completed"};
-    case Rank::Stopped: return {"‖", '=', Colour::Dim, "stopped"};
-    }
-    return {"?", '?', Colour::None, "unknown"};
-}
-
 Rank verdict_rank(const Json& service) {
     const std::string state = service["state"].text();
     const std::string health = service["health"]["status"].text();
@@ -110,7 +89,7 @@ std::string blocked_text(const Json& service, const Json& services) {
 std::vector<Cell> row_of(const Json& service, const Json& services, std::int64_t now_ms,
                          const Style& style) {
     const Rank rank = rank_of(service);
-    const Look look = look_of(rank);
+    const Mark look = mark_of(rank);
     const bool at_rest = rank == Rank::Stopped || rank == Rank::Completed;
     const std::string state = service["state"].text("unknown");
     const std::string health = service["health"]["status"].text("unknown");
@@ -129,6 +108,20 @@ std::vector<Cell> row_of(const Json& service, const Json& services, std::int64_t
 }
 
 } // namespace
+
+Mark mark_of(Rank rank) {
+    switch (rank) {
+    case Rank::Down: return {"✖", 'x', Colour::Red, "down"};
+    case Rank::Degraded: return {"▲", '!', Colour::Yellow, "degraded"};
+    case Rank::Waiting: return {"◌", 'o', Colour::Cyan, "waiting"};
+    case Rank::Unknown: return {"◌", 'o', Colour::Cyan, "unknown"};
+    case Rank::Healthy: return {"●", '*', Colour::Green, "healthy"};
+    case Rank::Paused: return {"‖", '=', Colour::Blue, "paused"};
+    case Rank::Completed: return {"●", '*', Colour::Dim, "completed"};
+    case Rank::Stopped: return {"‖", '=', Colour::Dim, "stopped"};
+    }
+    return {"?", '?', Colour::None, "unknown"};
+}
 
 Rank rank_of(const Json& service) {
     const Rank rank = verdict_rank(service);
@@ -170,8 +163,19 @@ std::string short_reason(const Json& service, const Json& services, std::int64_t
     return out;
 }
 
-std::string render_table(const Json& status, const std::vector<std::string>& keys,
-                         std::int64_t now_ms, const Style& style, bool heading) {
+std::vector<std::string> problems_first(const Json& status, std::vector<std::string> keys) {
+    const Json services = status["services"];
+    std::vector<std::pair<Rank, std::string>> ranked;
+    ranked.reserve(keys.size());
+    for (auto& key : keys) ranked.emplace_back(rank_of(services[key]), std::move(key));
+    std::stable_sort(ranked.begin(), ranked.end(),
+                     [](const auto& a, const auto& b) { return a.first < b.first; });
+    for (std::size_t i = 0; i < keys.size(); ++i) keys[i] = std::move(ranked[i].second);
+    return keys;
+}
+
+std::string render_rows(const Json& status, const std::vector<std::string>& keys,
+                        std::int64_t now_ms, const Style& style, bool heading) {
     Table table({{"NAME", 0, 34},
                  {"KIND", 1},
                  {"STATE"},
@@ -183,13 +187,14 @@ std::string render_table(const Json& status, const std::vector<std::string>& key
                  {"MEM", 3},
                  {"REASON"}});
     const Json services = status["services"];
-    std::vector<Json> rows;
-    rows.reserve(keys.size());
-    for (const auto& key : keys) rows.push_back(services[key]);
-    std::stable_sort(rows.begin(), rows.end(),
-                     [](const Json& a, const Json& b) { return rank_of(a) < rank_of(b); });
-    for (const auto& service : rows) table.add(row_of(service, services, now_ms, style));
+    for (const auto& key : keys) table.add(row_of(services[key], services, now_ms, style));
     return table.render(style, heading);
+}
+
+std::string render_table(const Json& status, const std::vector<std::string>& keys,
+                         std::int64_t now_ms, const Style& style, bool heading) {
+    if (keys.empty()) return "";
+    return render_rows(status, problems_first(status, keys), now_ms, style, heading);
 }
 
 std::string render_counts(const Json& status, const std::vector<std::string>& keys) {
@@ -200,7 +205,7 @@ std::string render_counts(const Json& status, const std::vector<std::string>& ke
     for (const Rank rank : {Rank::Healthy, Rank::Degraded, Rank::Down, Rank::Waiting, Rank::Unknown,
                             Rank::Completed, Rank::Stopped}) {
         if (counts[rank] == 0) continue;
-        out += separator + std::to_string(counts[rank]) + " " + look_of(rank).word;
+        out += separator + std::to_string(counts[rank]) + " " + mark_of(rank).word;
         separator = ", ";
     }
     return out;
@@ -216,11 +221,11 @@ std::string render_health(const Json& status) {
         const Rank rank = verdict_rank(service);
         worst = std::min(worst, rank);
         const std::string reason = safe_text(service["reason"].text());
-        details += (details.empty() ? "" : ", ") + safe_text(key) + " " + look_of(rank).word;
+        details += (details.empty() ? "" : ", ") + safe_text(key) + " " + mark_of(rank).word;
         if (!reason.empty()) details += " (" + reason + ")";
     }
     if (details.empty()) return "healthy: " + render_counts(status, services.keys());
-    return std::string(look_of(worst).word) + ": " + details;
+    return std::string(mark_of(worst).word) + ": " + details;
 }
 
 } // namespace keepwell::cli

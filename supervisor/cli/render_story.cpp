@@ -108,14 +108,6 @@ std::vector<Json> worth_telling(const Json& why) {
     return out;
 }
 
-void list(std::string& out, const char* what, const Json& texts) {
-    std::string names;
-    for (const auto& item : texts.items()) {
-        names += (names.empty() ? "" : ", ") + safe_text(item.text());
-    }
-    if (!names.empty()) out += "  " + pad(what, 10) + "  " + names + "\n";
-}
-
 } // namespace
 
 std::string render_why(const Json& why, std::size_t incidents, std::int64_t now_ms,
@@ -163,25 +155,6 @@ std::string render_event(const Json& event, const Style& style) {
         out += "  \"" + safe_text(detail) + "\"";
     }
     return cut(out, style) + "\n";
-}
-
-std::string render_reload(const Json& diff, bool dry_run, const Style& style) {
-    std::string body;
-    list(body, dry_run ? "would add" : "added", diff["added"]);
-    list(body, dry_run ? "would stop" : "removed", diff["removed"]);
-    list(body, dry_run ? "would restart" : "restarted", diff["restarted"]);
-    list(body, "updated", diff["updated"]);
-    list(body, "needs run", diff["frozen"]);
-    const std::uint64_t same = diff["unchanged"].items().size();
-    if (body.empty())
-        body = "  nothing changed\n";
-    else if (same > 0)
-        body += "  " + pad("unchanged", 10) + "  " + plural(same, "unit") + "\n";
-    for (const auto& warning : diff["warnings"].items()) {
-        body += "warning: " + safe_text(warning.text()) + "\n";
-    }
-    const char* title = dry_run ? "a reload would do this" : "configuration reloaded";
-    return paint(title, Colour::Bold, style) + "\n" + body;
 }
 
 } // namespace keepwell::cli

@@ -211,6 +211,19 @@ std::string plural(std::uint64_t n, std::string_view one) {
     return out;
 }
 
+std::optional<std::int64_t> duration_ms(std::string_view text) {
+    const std::size_t digits = text.find_first_not_of("0123456789");
+    if (digits == 0 || digits == std::string_view::npos || digits > 9) return std::nullopt;
+    const std::int64_t number = std::stoll(std::string(text.substr(0, digits)));
+    const std::string_view unit = text.substr(digits);
+    if (unit == "ms") return number;
+    if (unit == "s") return number * 1000;
+    if (unit == "m") return number * 60'000;
+    if (unit == "h") return number * 3'600'000;
+    if (unit == "d") return number * 86'400'000;
+    return std::nullopt;
+}
+
 std::optional<std::int64_t> parse_time(std::string_view text) {
     std::tm parts{};
     std::array<char, 2> zone{};

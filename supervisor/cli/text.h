@@ -40,6 +40,8 @@ std::string human_bytes(double bytes);                     // "96M", "1.2G"
 std::string human_ms(double milliseconds);                 // "0.2 ms", "45 ms", "1.8 s"
 std::string plural(std::uint64_t n, std::string_view one); // "1 unit", "3 units"
 
+// "30m" as the API takes it, a number and one of ms s m h d; nullopt for what is none.
+std::optional<std::int64_t> duration_ms(std::string_view text);
 // RFC 3339 to milliseconds since 1970; nullopt for what is none.
 std::optional<std::int64_t> parse_time(std::string_view rfc3339);
 // Local time of day, "11:58:02" or "11:57:32.104"; local date "2026-11-22".

@@ -9,6 +9,8 @@ namespace keepwell::cli {
 int verb_status(Context&); // also show
 int verb_health(Context&);
 int verb_checks(Context&);
+int verb_graph(Context&);
+int verb_top(Context&);
 int verb_why(Context&);
 int verb_explain(Context&);
 int verb_events(Context&);
@@ -16,6 +18,7 @@ int verb_logs(Context&);
 
 // Act.
 int verb_action(Context&); // start stop restart reload-NAME signal check pause resume reset
+int verb_rolling_restart(Context&);
 int verb_reload_config(Context&);
 int verb_switch_check(Context&);
 int verb_beat(Context&);
@@ -31,14 +34,15 @@ Result<std::int64_t> parse_since(const std::string& text, std::int64_t now_ms);
 // The last log lines of a unit for its long block; "" when there are none.
 std::string last_log_lines(Context&, const std::string& key, std::size_t n);
 
-// One SIGINT sets `interrupted` instead of ending the process, while it lives.
+// A SIGINT is counted instead of ending the process, while it lives.
 class InterruptGuard {
   public:
     InterruptGuard();
     ~InterruptGuard();
     InterruptGuard(const InterruptGuard&) = delete;
     InterruptGuard& operator=(const InterruptGuard&) = delete;
-    static bool interrupted();
+    static bool interrupted() { return count() > 0; }
+    static int count();
 };
 void sleep_ms(int milliseconds); // ends early on a signal
 

@@ -18,7 +18,7 @@ constexpr int kLastPollMs = 250;
 constexpr int kPatienceMs = 5'000; // the keeper replaces a dead supervisor sooner than this
 
 volatile std::sig_atomic_t g_interrupts = 0;
-void on_interrupt(int) { g_interrupts = 1; }
+void on_interrupt(int) { g_interrupts = g_interrupts + 1; }
 
 const char* verb_name(Command command) {
     switch (command) {
@@ -44,7 +44,11 @@ const char* verb_name(Command command) {
     case Command::Events:
     case Command::Validate:
     case Command::Shutdown:
-    case Command::Version: break;
+    case Command::Version:
+    case Command::Graph:
+    case Command::Top:
+    case Command::Completion:
+    case Command::Simulate: break;
     }
     return "";
 }
@@ -180,7 +184,7 @@ InterruptGuard::InterruptGuard() {
     sigaction(SIGINT, &action, nullptr);
 }
 InterruptGuard::~InterruptGuard() { (void)std::signal(SIGINT, SIG_DFL); }
-bool InterruptGuard::interrupted() { return g_interrupts != 0; }
+int InterruptGuard::count() { return g_interrupts; }
 
 void sleep_ms(int milliseconds) {
     const timespec wait{milliseconds / 1000, (milliseconds % 1000) * 1'000'000L};

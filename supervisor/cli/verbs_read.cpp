@@ -1,3 +1,4 @@
+#include "supervisor/cli/fetch.h"
 #include "supervisor/cli/render.h"
 #include "supervisor/cli/verbs.h"
 #include "supervisor/config/config.h"
@@ -18,55 +19,6 @@ constexpr std::size_t kLogLinesInBlock = 5;
 constexpr std::size_t kEventsByDefault = 50;
 constexpr std::size_t kEventsPage = 1000;
 constexpr int kEventsPollMs = 250;
-
-// A document and, where it could not be had, the exit code that says why (already reported).
-struct Fetched {
-    std::optional<Json> document;
-    int code = kExitError;
-};
-
-void print_json(Context& context, const Json& document) {
-    context.out() << document.dump(context.style().terminal ? 2 : -1) << "\n";
-}
-
-Fetched fetch(Context& context, const std::string& path,
-              const std::vector<std::string>& names = {}) {
-    auto answer = context.client().get(path);
-    if (!answer) return {std::nullopt, context.unreachable(answer.error())};
-    if (answer->status != 200) return {std::nullopt, context.refused(*answer, names)};
-    auto parsed = Json::parse(answer->body);
-    if (!parsed) return {std::nullopt, context.fail(safe_text(parsed.error().message))};
-    return {*parsed, kExitOk};
-}
-
-void warn_of_age(Context& context, const Json& status, const std::string& path) {
-    const auto written = parse_time(status["generated_at"].text());
-    const double age = written ? static_cast<double>(context.now_ms() - *written) / 1000 : 0;
-    std::string text = "may not open " + safe_text(context.client().socket_path()) +
-                       "; this is from " + safe_text(path) + ", written " + human_age(age) + " ago";
-    if (age > status["stale_after_s"].number().value_or(90)) text += " (the supervisor is silent)";
-    context.note(text);
-}
-
-// The status document: from the supervisor, or from its file where the socket may not be opened.
-Fetched fetch_status(Context& context) {
-    auto answer = context.client().get("/api/status");
-    if (answer) {
-        if (answer->status != 200) return {std::nullopt, context.refused(*answer)};
-        auto parsed = Json::parse(answer->body);
-        if (!parsed) return {std::nullopt, context.fail(safe_text(parsed.error().message))};
-        return {*parsed, kExitOk};
-    }
-    if (answer.error().code != EACCES) return {std::nullopt, context.unreachable(answer.error())};
-    const std::string path = context.status_file();
-    std::ifstream file(path);
-    std::stringstream text;
-    text << file.rdbuf();
-    const auto parsed = Json::parse(text.str());
-    if (!file || !parsed) return {std::nullopt, context.unreachable(answer.error())};
-    warn_of_age(context, *parsed, path);
-    return {*parsed, kExitOk};
-}
 
 int exit_code(const Json& status, const std::vector<std::string>& keys) {
     const bool well = std::all_of(keys.begin(), keys.end(), [&](const std::string& key) {
@@ -257,6 +209,22 @@ int verb_checks(Context& context) {
     } else {
         const bool heading = context.options().heading;
         context.out() << render_checks(checks, *keys, context.now_ms(), context.style(), heading);
+    }
+    return kExitOk;
+}
+
+int verb_graph(Context& context) {
+    const Fetched got = fetch_status(context);
+    if (!got.document) return got.code;
+    const auto keys = select_units(units_of(*got.document), context.options().names);
+    if (!keys) return context.fail(keys.error().message, kExitNoSuchUnit);
+    if (context.options().json) {
+        const auto graph = Json::parse(graph_json(*got.document, *keys));
+        if (graph) print_json(context, *graph);
+    } else if (context.options().dot) {
+        context.out() << graph_dot(*got.document, *keys);
+    } else {
+        context.out() << render_graph(*got.document, *keys, context.style());
     }
     return kExitOk;
 }

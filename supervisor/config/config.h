@@ -8,6 +8,7 @@
 #include "units/result.h"
 #include "units/unit_spec.h"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -47,6 +48,9 @@ struct ConfigDiff {
     bool supervisor_changed =
         false; // settings that need a full restart of keepwell are named in `frozen`
     std::vector<std::string> frozen; // "runtime_dir", "log_dir" …
+    // Which keys of a restarted or updated unit differ: "command", "policy.backoff", "check.http".
+    // Under "" those of the supervisor.
+    std::map<std::string, std::vector<std::string>> changed;
 };
 ConfigDiff diff(const Configuration& running, const Configuration& wanted);
 

@@ -265,6 +265,7 @@ UnitSnapshot UnitView::snapshot(const UnitSpec& spec, const UnitRecord& r, const
     s.template_name = spec.template_name;
     s.tags = spec.tags;
     s.requires_units = spec.requires_units;
+    s.after = spec.after;
     s.instance = spec.instance;
     s.critical = spec.critical;
     s.enabled = spec.enabled;

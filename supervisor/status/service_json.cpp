@@ -243,6 +243,7 @@ void write_tail(JsonWriter& w, const UnitSnapshot& u) {
     write_text_or_null(w, "status_text", foreign(u.status_text));
     w.member("generation", u.generation);
     w.member("requires", u.requires_units);
+    w.member("after", u.after);
     write_text_or_null(w, "blocked_by", u.blocked_by);
     w.member("tree_certainty", u.tree_certain ? "cgroup" : "best_effort");
     w.member("instance", u.instance);

@@ -173,7 +173,7 @@ TEST_F(Actions, AReloadWithErrorsPrintsThemAllAndChangesNothing) {
 
 TEST_F(Actions, ADryReloadAsksForOne) {
     server.on("POST /api/config/reload", 200, R"({"added":["new"]})");
-    EXPECT_THAT(cli({"reload", "--dry-run"}).out, HasSubstr("would add"));
+    EXPECT_THAT(cli({"reload", "--dry-run"}).out, HasSubstr("add  new"));
     EXPECT_EQ(posted(), R"({"dry_run":true})");
 }
 

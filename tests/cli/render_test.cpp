@@ -100,14 +100,60 @@ TEST_F(Render, HealthIsOneLineThatNamesWhatIsWrong) {
     EXPECT_EQ(render_health(empty), "healthy: 0 units");
 }
 
-TEST_F(Render, AReloadSaysWhatChanges) {
-    const Json diff = Json::parse(R"({"added":["a"],"removed":[],"restarted":["b","c"],"updated":[],
-                        "unchanged":["d"],"frozen":["log_dir"],"warnings":["w"]})")
+TEST_F(Render, AReloadSaysWhatChangesAndWhy) {
+    const Json diff = Json::parse(R"j({"added":["a"],"removed":["old"],"restarted":["b"],
+        "updated":["c"],"unchanged":["d"],"frozen":["log_dir"],"warnings":["w"],
+        "supervisor":["log_level"],
+        "changed":{"b":["command","environment"],"c":["check.http (new)"]}})j")
                           .value();
-    EXPECT_EQ(render_reload(diff, true, {}),
-              "a reload would do this\n  would add   a\n  would restart  b, c\n  needs run   "
-              "log_dir\n  unchanged   1 unit\nwarning: w\n");
+    EXPECT_EQ(
+        render_reload(diff, true, {}),
+        "a reload would do this\n"
+        "  add      a                     new\n"
+        "  restart  b                     command, environment\n"
+        "  change   c                     check.http (new)\n"
+        "  stop     old                   no longer in the configuration\n"
+        "  change   supervisor.log_level\n"
+        "  keep     supervisor.log_dir    frozen: only a new start of keepwell takes it over\n"
+        "  1 unit unchanged\n"
+        "  restarts are for what only a new process can take over; the rest goes on running\n"
+        "warning: w\n");
     EXPECT_THAT(render_reload(Json{}, false, {}), HasSubstr("nothing changed"));
+}
+
+class Graph : public Render {
+  protected:
+    std::string graph(const Style& style) {
+        return render_graph(status, status["services"].keys(), style);
+    }
+    Json status = Json::parse(R"j({"services":{
+        "db":{"state":"running","health":{"status":"down"},"reason":"tcp refused (3/3)"},
+        "web":{"state":"waiting","health":{"status":"unknown"},"requires":["db"],"after":["mq"],
+               "blocked_by":"db"},
+        "mq":{"state":"running","health":{"status":"healthy"},"requires":["db"]},
+        "cron":{"state":"running","health":{"status":"healthy"}}}})j")
+                      .value();
+};
+
+TEST_F(Graph, IsATreeOfNeeds) {
+    EXPECT_EQ(graph(terminal(80)), "◌ web  waiting  blocked by db\n"
+                                   "├─ ✖ db  running, down  tcp refused (3/3)\n"
+                                   "└─ ● mq  running, healthy  (order only)\n"
+                                   "   └─ ✖ db  running, down  tcp refused (3/3)\n"
+                                   "\nneed nobody\n● cron  running, healthy\n"
+                                   "\ndb (running, down) holds back web\n");
+    EXPECT_THAT(graph({}), Not(HasSubstr("─")));
+}
+
+TEST_F(Graph, AsADocumentAndForGraphviz) {
+    const auto keys = status["services"].keys();
+    const Json json = Json::parse(graph_json(status, keys)).value();
+    EXPECT_EQ(json["units"].items()[1]["requires"].items()[0].text(), "db");
+    EXPECT_EQ(json["units"].items()[1]["blocked_by"].text(), "db");
+    EXPECT_TRUE(json["units"].items()[0]["blocked_by"].is_null());
+    const std::string dot = graph_dot(status, keys);
+    EXPECT_THAT(dot, HasSubstr("\"web\" -> \"db\" [color"));
+    EXPECT_THAT(dot, HasSubstr("\"web\" -> \"mq\" [style = dashed]"));
 }
 
 } // namespace

@@ -29,6 +29,12 @@ TEST_F(ConfigDiffs, OnlyWhatAProcessCannotTakeOverNeedsARestart) {
     EXPECT_THAT(got.updated, ElementsAre("checks", "policy", "size", "name"));
     EXPECT_THAT(got.unchanged, ElementsAre("same"));
     EXPECT_FALSE(got.supervisor_changed);
+    EXPECT_THAT(got.changed.at("env"), ElementsAre("environment"));
+    EXPECT_THAT(got.changed.at("checks"), ElementsAre("check.tcp (new)"));
+    EXPECT_THAT(got.changed.at("policy"), ElementsAre("failures"));
+    EXPECT_THAT(got.changed.at("mode"), ElementsAre("log"));
+    EXPECT_THAT(got.changed.at("name"), ElementsAre("name"));
+    EXPECT_FALSE(got.changed.contains("same"));
 }
 
 TEST_F(ConfigDiffs, ReloadingTheSameFileChangesNothing) {

@@ -1,0 +1,127 @@
+#include "supervisor/cli/top_model.h"
+#include "tests/cli/support.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace keepwell::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class TopView : public testing::Test {
+  protected:
+    void SetUp() override {
+        setenv("TZ", "UTC", 1);
+        tzset();
+        model.status(Json::parse(read_file("fleet.json")).value(), kNow);
+    }
+    std::vector<std::string> lines(int width, int height = 24) {
+        Style style = terminal(width);
+        style.height = height;
+        return model.lines(kNow, style);
+    }
+    std::string screen(int width = 100) {
+        std::string out;
+        for (const auto& line : lines(width)) out += line + "\n";
+        return out;
+    }
+    Wish press(const std::vector<std::string>& names) {
+        Wish last;
+        for (const auto& name : names) last = model.key(name);
+        return last;
+    }
+    // The first column of the rows of units.
+    std::vector<std::string> order() {
+        std::vector<std::string> out;
+        const auto all = lines(200);
+        for (std::size_t i = 3; i + 1 < all.size() && !all[i].empty(); ++i) {
+            std::string line = all[i];
+            if (line.starts_with("\x1b[7m")) line.erase(0, 4);
+            line = line.substr(line.find(' ') + 1);
+            out.push_back(line.substr(0, line.find(' ')));
+        }
+        return out;
+    }
+    TopModel model{TopSort::State, {}};
+};
+
+TEST_F(TopView, FitsTheScreenAtEveryWidth) {
+    for (const int width : {20, 40, 80, 200}) {
+        const auto all = lines(width, 12);
+        EXPECT_EQ(all.size(), 12U);
+        for (std::string line : all) {
+            if (line.starts_with("\x1b[7m")) line = line.substr(4, line.size() - 8);
+            if (width >= 80) EXPECT_LE(display_width(line), width) << line;
+        }
+    }
+}
+
+TEST_F(TopView, ProblemsComeFirstWhateverTheOrder) {
+    const auto first = order().front();
+    for (const char* sort : {"n", "c", "m", "t", "s"}) {
+        (void)press({sort});
+        const auto rows = order();
+        EXPECT_EQ(rows.size(), 7U);
+        const Json unit = Json::parse(read_file("fleet.json")).value()["services"][rows.front()];
+        EXPECT_NE(unit["health"]["status"].text(), "healthy") << sort;
+    }
+    EXPECT_EQ(order().front(), first);
+    (void)press({"n", "p"});
+    auto sorted = order();
+    EXPECT_TRUE(std::is_sorted(sorted.begin(), sorted.end()));
+}
+
+TEST_F(TopView, AFilterNarrowsAndEscapeShowsAll) {
+    (void)press({"/", "w", "o", "r"});
+    EXPECT_THAT(screen(), HasSubstr("show only: wor_"));
+    EXPECT_THAT(order(), testing::Each(testing::StartsWith("wor")));
+    (void)press({"enter", "escape"});
+    EXPECT_EQ(order().size(), 7U);
+    (void)press({"/", "z", "z", "z"});
+    EXPECT_THAT(screen(), HasSubstr("nothing matches"));
+    (void)press({"backspace", "backspace", "backspace"});
+    EXPECT_EQ(order().size(), 7U);
+}
+
+TEST_F(TopView, ARestartIsAskedForAndCanBeDeclined) {
+    const std::string chosen = order().front();
+    EXPECT_EQ(press({"r"}).kind, Wish::Kind::None);
+    EXPECT_THAT(screen(), HasSubstr("restart " + chosen + "? y / n"));
+    EXPECT_EQ(press({"n"}).kind, Wish::Kind::None);
+    EXPECT_THAT(screen(), HasSubstr("not restarted"));
+    const Wish wish = press({"down", "r", "y"});
+    EXPECT_EQ(wish.kind, Wish::Kind::Restart);
+    EXPECT_EQ(wish.unit, order()[1]);
+}
+
+TEST_F(TopView, AStoryIsShownAndLeft) {
+    EXPECT_EQ(press({"w"}).kind, Wish::Kind::Why);
+    model.story("one\ntwo\n");
+    EXPECT_THAT(screen(), HasSubstr("one\ntwo"));
+    EXPECT_EQ(press({"q"}).kind, Wish::Kind::None);
+    EXPECT_EQ(press({"q"}).kind, Wish::Kind::Leave);
+}
+
+TEST_F(TopView, SilenceIsSaidWithItsBeginningAndTheLastTableStays) {
+    model.silent("no answer");
+    EXPECT_THAT(screen(), HasSubstr("supervisor is silent since 12:00:00"));
+    EXPECT_EQ(order().size(), 7U);
+    model.status(Json::parse(read_file("fleet.json")).value(), kNow);
+    EXPECT_THAT(screen(), Not(HasSubstr("silent")));
+}
+
+TEST_F(TopView, ForeignTextCannotSteerTheTerminal) {
+    model.status(
+        Json::parse(
+            R"({"services":{"a\u001b[2J":{"key":"a\u001b[2J","reason":"\u001b]0;x\u0007"}}})")
+            .value(),
+        kNow);
+    std::string text = screen();
+    EXPECT_THAT(text, Not(HasSubstr("\x1b[2J")));
+    EXPECT_THAT(text, Not(HasSubstr("\x1b]0")));
+}
+
+} // namespace
+} // namespace keepwell::cli
