@@ -29,7 +29,7 @@ int dispatch(Context& context) {
     case Command::Completion: context.out() << completion_script(options.shell); return kExitOk;
     case Command::Graph: return verb_graph(context);
     case Command::Top: return verb_top(context);
-    case Command::Simulate: return kExitUsage;
+    case Command::Simulate: return verb_simulate(context);
     case Command::Reload:
         return options.names.empty() ? verb_reload_config(context) : verb_action(context);
     case Command::Check:

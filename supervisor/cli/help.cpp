@@ -14,29 +14,7 @@ constexpr const char* kExitCodes =
     "Exit codes: 0 fine, 1 error, 2 usage, 3 degraded, down or unknown,\n"
     "            4 no such unit, 5 keepwell is not running\n";
 
-// The text goes on below itself when it is too long for the page.
-std::string wrapped(const std::string& text, int indent) {
-    std::string out;
-    int column = indent;
-    std::size_t at = 0;
-    while (at < text.size()) {
-        const std::size_t end = std::min(text.find(' ', at), text.size());
-        const std::string word = text.substr(at, end - at);
-        const int width = display_width(word);
-        if (column > indent && column + 1 + width > kPageWidth) {
-            out += "\n" + std::string(static_cast<std::size_t>(indent), ' ');
-            column = indent;
-        }
-        if (column > indent) {
-            out += ' ';
-            ++column;
-        }
-        out += word;
-        column += width;
-        at = end + 1;
-    }
-    return out;
-}
+std::string wrapped(const std::string& text, int indent) { return wrap(text, indent, kPageWidth); }
 
 std::string row(const std::string& left, const std::string& text, int width = kLeftWidth) {
     const std::string start = "  " + pad(left, width - 2);
@@ -77,11 +55,14 @@ const std::vector<Example>& examples() {
         {"run", "run -c keepwell.toml", "keep the units of this file, in the foreground"},
         {"validate", "validate -c keepwell.toml", "every mistake in it, nothing is started"},
         {"validate", "validate --last-good", "what a restart would fall back to"},
+        {"simulate", "simulate -c keepwell.toml failover.scenario",
+         "what would happen, and when; nothing is started"},
         {"shutdown", "shutdown", "stop everything and wait until it is gone"},
         {"status", "status", "the table, problems first"},
         {"status", "status web worker", "some of it"},
         {"status", "status web", "all about one unit"},
         {"status", "status --json", "for scripts; see docs/status.md"},
+        {"status", "status --once -c keepwell.toml", "check now, without a supervisor"},
         {"show", "show web", "checks, restarts, last exit, what comes next"},
         {"health", "health || echo broken", "0 = all well, 3 = something is not"},
         {"checks", "checks web", "the checks of one unit"},
@@ -153,7 +134,7 @@ std::string whole_help(const CommandTree& tree) {
 }
 
 std::string verb_help(const CommandTree& tree, const VerbInfo& verb) {
-    std::string out = "keepwell " + verb.name + ": " + verb.text + "\n";
+    std::string out = wrapped("keepwell " + verb.name + ": " + verb.text, 0) + "\n";
     if (!verb.aliases.empty()) {
         out += "Also called";
         for (const auto& alias : verb.aliases) out += " " + alias;

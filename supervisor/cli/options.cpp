@@ -133,6 +133,12 @@ class Builder {
                              "check a configuration and say every mistake in it", kRunning);
         validate->add_flag("--last-good", o_.last_good,
                            "look at the last configuration that was accepted");
+        auto* simulate = add("simulate", Command::Simulate,
+                             "play failures against a configuration in virtual time", kRunning);
+        simulate->add_option("scenario", o_.scenario, "file of steps like: 10s fail web/http")
+            ->type_name("SCENARIO")
+            ->required();
+        json(simulate);
         auto* down =
             add("shutdown", Command::Shutdown, "stop every unit, then keepwell itself", kRunning);
         no_wait(down);
@@ -150,6 +156,8 @@ class Builder {
                            "what runs and how well; with one name, all about it", kLook);
         for (const char* alias : {"list", "ls", "summary"}) status->alias(alias);
         auto* show = add("show", Command::Show, "all about one unit", kLook);
+        status->add_flag("--once", o_.once,
+                         "run every check of the configuration once; needs no supervisor");
         names(status, false);
         names(show, true);
         auto* health =

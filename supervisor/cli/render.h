@@ -54,7 +54,8 @@ std::string graph_dot(const Json& status, const std::vector<std::string>& keys);
 
 std::string render_why(const Json& why, std::size_t incidents, std::int64_t now_ms, const Style&);
 std::string render_explain(const Json& explain, const Style&);
-std::string render_event(const Json& event, const Style&); // one line with its end
+std::string render_event(const Json& event, std::int64_t now_ms,
+                         const Style&); // one line with its end
 std::string render_reload(const Json& diff, bool dry_run, const Style&);
 
 } // namespace keepwell::cli

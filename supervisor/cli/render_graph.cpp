@@ -98,7 +98,8 @@ class Tree {
         std::string text = safe_text(edge.to) + "  " + condition(service);
         if (const auto by = service["blocked_by"].text(); !by.empty()) {
             text += "  blocked by " + safe_text(by);
-        } else if (const auto reason = service["reason"].text(); !reason.empty()) {
+        } else if (const auto reason = service["reason"].text();
+                   !reason.empty() && reason != service["state"].text()) {
             text += "  " + safe_text(reason);
         }
         if (!edge.required) text += "  (order only)";

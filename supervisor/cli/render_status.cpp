@@ -152,8 +152,8 @@ std::string short_reason(const Json& service, const Json& services, std::int64_t
         reason = blocked_text(service, services);
     }
     if (service["paused"].boolean()) parts.push_back(paused_text(service, now_ms));
-    if (!reason.empty()) parts.push_back(reason);
     const std::string state = service["state"].text();
+    if (!reason.empty() && reason != state) parts.push_back(reason);
     const bool retries = state == "backoff" || state == "cooldown";
     if (retries && reason.find("next try") == std::string::npos) {
         if (std::string next = next_try(service, now_ms); !next.empty()) parts.push_back(next);
@@ -176,7 +176,8 @@ std::vector<std::string> problems_first(const Json& status, std::vector<std::str
 
 std::string render_rows(const Json& status, const std::vector<std::string>& keys,
                         std::int64_t now_ms, const Style& style, bool heading) {
-    Table table({{"NAME", 0, 34},
+    const int longest_name = style.width < 120 ? 24 : 40;
+    Table table({{"NAME", 0, longest_name},
                  {"KIND", 1},
                  {"STATE"},
                  {"HEALTH"},

@@ -135,21 +135,25 @@ std::string render_explain(const Json& explain, const Style& style) {
         width = std::max(width, display_width(safe_text(line["topic"].text())));
     }
     for (const auto& line : explain["lines"].items()) {
+        const std::string text = safe_text(line["text"].text());
         out += "  " + pad(safe_text(line["topic"].text()), width) + "  " +
-               safe_text(line["text"].text()) + "\n";
+               (style.terminal ? wrap(text, width + 4, style.width) : text) + "\n";
     }
     return out;
 }
 
-std::string render_event(const Json& event, const Style& style) {
+std::string render_event(const Json& event, std::int64_t now_ms, const Style& style) {
     const auto at = parse_time(event["time"].text());
-    std::string out = at ? date_text(*at) + " " + clock_text(*at, true) : "-";
+    std::string out = at ? clock_text(*at, true) : "-";
+    // On a terminal the date of today is no news.
+    const bool today = at && date_text(*at) == date_text(now_ms);
+    if (at && !(today && style.terminal)) out.insert(0, date_text(*at) + " ");
     std::string kind = safe_text(event["kind"].text());
     if (const auto subject = event["subject"].text(); !subject.empty()) {
         kind += " " + safe_text(subject);
     }
     const std::string service = safe_text(event["service"].text());
-    out += "  " + pad(service.empty() ? "keepwell" : service, 16) + "  " + pad(kind, 14) + "  " +
+    out += "  " + pad(service.empty() ? "keepwell" : service, 14) + "  " + pad(kind, 12) + "  " +
            safe_text(event["text"].text());
     if (const auto detail = event["detail"].text(); !detail.empty()) {
         out += "  \"" + safe_text(detail) + "\"";

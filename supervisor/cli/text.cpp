@@ -1,5 +1,6 @@
 #include "supervisor/cli/text.h"
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdio>
@@ -146,6 +147,28 @@ std::string pad(std::string text, int width) {
     const int missing = width - display_width(text);
     if (missing > 0) text.append(static_cast<std::size_t>(missing), ' ');
     return text;
+}
+
+std::string wrap(std::string_view text, int indent, int width) {
+    std::string out;
+    int column = indent;
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find(' '), text.size());
+        const std::string_view word = text.substr(0, end);
+        const int wide = display_width(word);
+        if (column > indent && column + 1 + wide > width) {
+            out += "\n" + std::string(static_cast<std::size_t>(indent), ' ');
+            column = indent;
+        }
+        if (column > indent) {
+            out += ' ';
+            ++column;
+        }
+        out += word;
+        column += wide;
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return out;
 }
 
 std::string paint(std::string_view text, Colour colour, const Style& style) {

@@ -29,8 +29,10 @@ std::string safe_text(std::string_view raw, bool line = true);
 std::string safe_log_line(std::string_view raw);
 
 int display_width(std::string_view utf8);
-std::string fit(std::string_view utf8, int width, const Style&);     // cut with … when too wide
-std::string pad(std::string text, int width);                        // with spaces on the right
+std::string fit(std::string_view utf8, int width, const Style&); // cut with … when too wide
+std::string pad(std::string text, int width);                    // with spaces on the right
+// Broken at spaces, so that it goes on below itself `indent` columns from the left.
+std::string wrap(std::string_view text, int indent, int width);
 std::string paint(std::string_view text, Colour, const Style&);      // plain without colour
 std::string symbol(std::string_view utf8, char ascii, const Style&); // "" when not on a terminal
 

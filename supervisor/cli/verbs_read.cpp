@@ -135,7 +135,7 @@ void print_event(Context& context, const Json& event) {
     if (context.options().json)
         context.out() << event.dump(-1) << "\n";
     else
-        context.out() << render_event(event, context.style());
+        context.out() << render_event(event, context.now_ms(), context.style());
 }
 
 // Events after `since` until interrupted; survives a restart of the supervisor.
@@ -166,7 +166,7 @@ int follow_events(Context& context, std::int64_t since) {
 } // namespace
 
 int verb_status(Context& context) {
-    const Fetched got = fetch_status(context);
+    const Fetched got = context.options().once ? status_once(context) : fetch_status(context);
     if (!got.document) return got.code;
     const Json& status = *got.document;
     const auto chosen = select_units(units_of(status), context.options().names);

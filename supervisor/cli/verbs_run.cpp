@@ -1,4 +1,6 @@
+#include "supervisor/app/once.h"
 #include "supervisor/app/supervise.h"
+#include "supervisor/cli/fetch.h"
 #include "supervisor/cli/verbs.h"
 #include "supervisor/config/config.h"
 #include "supervisor/config/last_good.h"
@@ -200,6 +202,20 @@ int verb_supervise(Context& context) {
     supervise_options.load = load_options(context);
     supervise_options.keeper_fd = context.options().keeper_fd;
     return supervise(supervise_options);
+}
+
+Fetched status_once(Context& context) {
+    if (nothing_configured(context)) return {std::nullopt, explain_how_to_begin(context)};
+    const LoadResult loaded = load_configuration(load_options(context));
+    if (!loaded.ok()) {
+        print_messages(context, loaded);
+        return {std::nullopt,
+                context.fail("cannot check anything: " + plural(loaded.errors.size(), "error") +
+                             " in the configuration")};
+    }
+    auto document = Json::parse(check_once(loaded.config));
+    if (!document) return {std::nullopt, context.fail(safe_text(document.error().message))};
+    return {*document, kExitOk};
 }
 
 int verb_validate(Context& context) {
