@@ -71,6 +71,7 @@ const std::vector<Example>& examples() {
         {"why", "why web", "what was seen, decided and done"},
         {"why", "why web -n 1", "only the last incident"},
         {"explain", "explain web", "delays, budget and cooldown before they happen"},
+        {"events", "events --since 10m", "of the last ten minutes"},
         {"events", "events -f", "everything as it happens"},
         {"top", "top", "everything, problems first; ? shows the keys"},
         {"top", "top \"worker@*\" --sort mem", "some units, the largest first"},

@@ -178,6 +178,8 @@ class Builder {
         auto* events = add("events", Command::Events, "what happened lately", kLook);
         for (auto* sub : {logs, events}) {
             sub->add_flag("-f,--follow", o_.follow, "go on with what comes");
+            sub->add_option("--since", o_.since, "10m, 12:30, \"2026-11-22 12:30\", RFC 3339")
+                ->type_name("TIME");
             count(sub, sub == logs ? "the last N lines of each unit (default 20; with --since: all)"
                                    : "how many (default 50)");
         }
@@ -195,8 +197,6 @@ class Builder {
     }
 
     void log_filters(CLI::App* logs) {
-        logs->add_option("--since", o_.since, "10m, 12:30, \"2026-11-22 12:30\", RFC 3339")
-            ->type_name("TIME");
         logs->add_option("--level", o_.level, "error, warn, info or debug: that and worse")
             ->type_name("LEVEL");
         auto* errors = logs->add_flag("--stderr", o_.only_stderr, "only stderr");

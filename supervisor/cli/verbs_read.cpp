@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::size_t kLogLinesInBlock = 5;
 constexpr std::size_t kEventsByDefault = 50;
-constexpr std::size_t kEventsPage = 1000;
+constexpr std::size_t kEventsPage = 10'000; // the supervisor keeps fewer
 constexpr int kEventsPollMs = 250;
 
 int exit_code(const Json& status, const std::vector<std::string>& keys) {
@@ -125,6 +125,12 @@ int print_each(Context& context, const std::function<Fetched(const std::string&)
         context.out() << render(*got.document);
     }
     return kExitOk;
+}
+
+// "10m" ago, or a moment; parse_options() has looked at it.
+std::int64_t since_ms(const std::string& text, std::int64_t now_ms) {
+    if (const auto ago = duration_ms(text)) return now_ms - *ago;
+    return parse_time(text).value_or(0);
 }
 
 std::string events_path(std::int64_t since) {
@@ -246,19 +252,31 @@ int verb_explain(Context& context) {
 }
 
 int verb_events(Context& context) {
+    const Options& options = context.options();
     const Fetched got = fetch(context, events_path(0));
     if (!got.document) return got.code;
     std::vector<Json> events = (*got.document)["events"].items();
-    const std::size_t wanted = context.options().count.value_or(kEventsByDefault);
+    if (!options.since.empty()) {
+        const std::int64_t from = since_ms(options.since, context.now_ms());
+        std::erase_if(events, [&](const Json& event) {
+            return parse_time(event["time"].text()).value_or(0) < from;
+        });
+    }
+    const std::size_t all = options.since.empty() ? kEventsByDefault : events.size();
+    const std::size_t wanted = options.count.value_or(all);
     if (events.size() > wanted)
         events.erase(events.begin(), events.end() - static_cast<std::ptrdiff_t>(wanted));
-    const std::int64_t since = (*got.document)["last"].integer();
-    if (context.options().json && !context.options().follow) {
-        print_json(context, *got.document);
+    const std::int64_t last = (*got.document)["last"].integer();
+    if (options.json && !options.follow) {
+        std::string list;
+        for (const auto& event : events) list += (list.empty() ? "" : ",") + event.dump(-1);
+        const auto document =
+            Json::parse("{\"events\":[" + list + "],\"last\":" + std::to_string(last) + "}");
+        if (document) print_json(context, *document);
         return kExitOk;
     }
     for (const auto& event : events) print_event(context, event);
-    return context.options().follow ? follow_events(context, since) : kExitOk;
+    return options.follow ? follow_events(context, last) : kExitOk;
 }
 
 } // namespace keepwell::cli

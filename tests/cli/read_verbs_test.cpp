@@ -179,7 +179,7 @@ TEST_F(ReadVerbs, EventsShowsTheNewest) {
                  "subject":"http","text":"http 503","detail":"x"}],"last":2})");
     const Ran ran = cli({"events", "-n", "1"});
     EXPECT_EQ(ran.code, 0);
-    EXPECT_THAT(ran.out, HasSubstr("check http      http 503  \"x\""));
+    EXPECT_THAT(ran.out, HasSubstr("check http    http 503  \"x\""));
     EXPECT_THAT(ran.out, Not(HasSubstr("pid 1")));
 }
 
