@@ -152,7 +152,7 @@ def shown_commands():
 @pytest.mark.parametrize("shown", sorted(set(shown_commands())))
 def test_a_command_that_the_documents_show_is_understood(web, shown):
     words = shlex.split(shown.split(": ", 1)[1])[1:]
-    if words[0] == "run" or "-f" in words:
+    if words[0] in ("run", "top") or "-f" in words:
         words = [words[0], "--help"]
     words = [str(web.config) if w.endswith(".toml") else w for w in words]
     done = web.cli(*words)

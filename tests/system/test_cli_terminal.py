@@ -104,7 +104,7 @@ def test_the_table_never_wraps(troubled, screens, width):
     assert all(re.match(r"[●▲✖◌‖] ", line) for line in table[1:]), "one line for each unit:\n" + "\n".join(table)
     assert "exit 7" in "\n".join(table) and "needs broken" in "\n".join(table)
     assert lines[start + 5].startswith("4 units: 2 healthy, 1 down, 1 waiting")
-    assert ("PID" in table[0]) == (width == 200)
+    assert ("KIND" in table[0]) == (width == 200)
 
 
 @pytest.mark.parametrize("width", [80, 200])
@@ -157,7 +157,7 @@ def test_top_shows_problems_first_sorts_filters_and_explains(troubled, screens, 
     screen.press("?")
     screen.wait("show only what matches")
     screen.press("q")
-    screen.wait(re.compile(r"\$ \s*$"))
+    screen.wait(re.compile(r"\n\$\s*$"))
     assert "q quit" not in screen.text(), "the screen from before is back"
 
 
