@@ -52,12 +52,13 @@ class Once {
         Duration longest{};
         for (UnitIndex i = 0; i < units_.size(); ++i) {
             const UnitSpec& spec = units_[i].spec;
-            for (const auto& check : spec.checks) {
-                if (!check.enabled) continue;
-                ++left_;
-                longest = std::max(longest, check.timeout);
-            }
             checks_.start(i, spec, 0);
+            for (CheckIndex c = 0; c < spec.checks.size(); ++c) {
+                // Who waits for a heartbeat cannot be asked.
+                if (!spec.checks[c].enabled || !checks_.has_answer(i, c)) continue;
+                ++left_;
+                longest = std::max(longest, spec.checks[c].timeout);
+            }
             checks_.run_now(i, std::nullopt);
         }
         timers_.arm(clock_.now() + longest + kSlack, [this] { loop_.stop(); });
