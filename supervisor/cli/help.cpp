@@ -90,6 +90,7 @@ const std::vector<Example>& examples() {
         {"check", "check web", "run its checks now; exit 3 when one fails"},
         {"check", "check web/http", "one check"},
         {"check", "check --disable web/http", "until enabled again"},
+        {"beat", "beat backup", "from the script itself, when it is done"},
         {"pause", "pause web --for 30m", "watch, but do not act, for half an hour"},
         {"resume", "resume web", "act again"},
         {"reset", "reset web", "as if nothing had failed"},
