@@ -68,6 +68,7 @@ const std::vector<Example>& examples() {
         {"checks", "checks web", "the checks of one unit"},
         {"logs", "logs -f web", "follow, also over rotation"},
         {"logs", "logs -n 100 web worker", "the last lines of two units"},
+        {"logs", "logs --since 10m --level error web", "what went wrong lately"},
         {"why", "why web", "what was seen, decided and done"},
         {"why", "why web -n 1", "only the last incident"},
         {"explain", "explain web", "delays, budget and cooldown before they happen"},

@@ -127,12 +127,6 @@ int print_each(Context& context, const std::function<Fetched(const std::string&)
     return kExitOk;
 }
 
-// "10m" ago, or a moment; parse_options() has looked at it.
-std::int64_t since_ms(const std::string& text, std::int64_t now_ms) {
-    if (const auto ago = duration_ms(text)) return now_ms - *ago;
-    return parse_time(text).value_or(0);
-}
-
 std::string events_path(std::int64_t since) {
     return "/api/events?since=" + std::to_string(since) + "&limit=" + std::to_string(kEventsPage);
 }
@@ -257,9 +251,10 @@ int verb_events(Context& context) {
     if (!got.document) return got.code;
     std::vector<Json> events = (*got.document)["events"].items();
     if (!options.since.empty()) {
-        const std::int64_t from = since_ms(options.since, context.now_ms());
+        const auto from = parse_since(options.since, context.now_ms());
+        if (!from) return context.fail(from.error().message, kExitUsage);
         std::erase_if(events, [&](const Json& event) {
-            return parse_time(event["time"].text()).value_or(0) < from;
+            return parse_time(event["time"].text()).value_or(0) < *from;
         });
     }
     const std::size_t all = options.since.empty() ? kEventsByDefault : events.size();
