@@ -49,9 +49,9 @@ Status read_member(const std::string& key, const json& value, Body& body) {
     if (key == "names") return read_names(value, body);
     if (key == "signal") return read_signal(value, body);
     if (key == "for") return read_duration(value, body);
-    if (key == "dry_run") {
+    if (key == "dry_run" || key == "leave") {
         if (!value.is_boolean()) return wrong(key, "true or false");
-        body.dry_run = value.get<bool>();
+        (key == "leave" ? body.leave : body.dry_run) = value.get<bool>();
         return Done{};
     }
     if (!value.is_string()) return wrong(key, "text");

@@ -22,6 +22,7 @@ struct Body {
     std::optional<Duration> pause_for;
     std::string check;
     bool dry_run = false;
+    bool leave = false;
 };
 
 // `allowed`: the keys this route takes.

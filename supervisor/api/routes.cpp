@@ -110,6 +110,7 @@ const std::vector<Routes::Route>& Routes::table() {
         {"POST", "api/checks/*/*/*", &Routes::post_check},
         {"POST", "api/config/reload", &Routes::post_reload},
         {"POST", "api/shutdown", &Routes::post_shutdown},
+        {"POST", "api/upgrade", &Routes::post_upgrade},
     };
     return routes;
 }

@@ -56,6 +56,7 @@ class Routes {
     Reply post_check(const Call&);
     Reply post_reload(const Call&);
     Reply post_shutdown(const Call&);
+    Reply post_upgrade(const Call&);
 
     Reply dispatch(const Call&);
     Reply begin(const ActionRequest&);

@@ -121,9 +121,17 @@ Reply Routes::post_reload(const Call& call) {
 }
 
 Reply Routes::post_shutdown(const Call& call) {
+    const auto body = parse_body(call.request.body, {"leave"});
+    if (!body) return fail(400, "bad_request", body.error().message);
+    control_.shutdown(call.request.peer, body->leave);
+    return json_reply("{\"status\":\"success\"}", 202);
+}
+
+Reply Routes::post_upgrade(const Call& call) {
     if (const auto body = parse_body(call.request.body, {}); !body)
         return fail(400, "bad_request", body.error().message);
-    control_.shutdown(call.request.peer);
+    if (const auto begun = control_.upgrade(call.request.peer); !begun)
+        return failed(begun.error(), "not_found");
     return json_reply("{\"status\":\"success\"}", 202);
 }
 

@@ -19,7 +19,8 @@ class ControlImpl final : public Control {
         std::function<std::string()> runtime_json;
         // Loads the files anew; dry = only say what would happen.
         std::function<Result<std::string>(bool dry, const std::string& who)> reload;
-        std::function<void(const std::string& who)> shutdown;
+        std::function<void(const std::string& who, bool leave)> shutdown;
+        std::function<Status(const std::string& who)> upgrade;
         ProcessHost& processes;
     };
     explicit ControlImpl(Ports ports) : p_(std::move(ports)) {}
@@ -39,7 +40,8 @@ class ControlImpl final : public Control {
                                      bool enabled, const Peer&) override;
     Status beat(const std::string& name) override;
     Result<std::string> reload_config(bool dry_run, const Peer&) override;
-    void shutdown(const Peer&) override;
+    void shutdown(const Peer&, bool leave) override;
+    Status upgrade(const Peer&) override;
 
   private:
     Result<UnitIndex> one(const std::string& name) const;

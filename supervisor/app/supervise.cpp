@@ -27,6 +27,9 @@ namespace keepwell {
 
 namespace {
 
+constexpr const char* kSafeNote =
+    "safe mode: the supervisor crashed three times soon after its start; running with the last "
+    "good configuration, without earlier counters and history (keepwell reload ends it)";
 constexpr std::uint64_t kSettleMs = 20;
 constexpr std::uint64_t kHistoryMs = 30'000;
 constexpr std::size_t kEventsBack = 4000;
@@ -52,11 +55,20 @@ void keep_memory_small() {
 }
 
 // The files as they are; when they are broken (edited while keepwell was away), the last good ones.
-Result<LoadResult> load_or_last_good(const LoadOptions& options, std::string& note) {
+// A safe supervisor does not even try them.
+Result<LoadResult> load_or_last_good(const SuperviseOptions& how, std::string& note) {
+    const LoadOptions& options = how.load;
     LoadResult loaded = load_configuration(options);
+    const std::string dir =
+        how.state_dir.empty() ? loaded.config.supervisor.state_dir : how.state_dir;
+    if (how.safe) {
+        note = kSafeNote;
+        LoadResult good = load_last_good(dir, options);
+        if (good.ok()) return good;
+    }
     if (loaded.ok()) return loaded;
     for (const auto& e : loaded.errors) std::fprintf(stderr, "%s\n", to_string(e).c_str());
-    LoadResult good = load_last_good(loaded.config.supervisor.state_dir, options);
+    LoadResult good = load_last_good(dir, options);
     if (!good.ok())
         return Error{"cannot start: the configuration has errors and no last good one is kept", 0};
     note = "the configuration has errors; running with the last good one (keepwell validate shows "
@@ -80,6 +92,8 @@ class Supervisor {
     Result<std::string> reload(bool dry, const std::string& who);
     Result<std::string> reload_now(const std::string& who);
     void begin_shutdown(const std::string& who);
+    void begin_leaving(const std::string& who, bool upgrade);
+    Status begin_upgrade(const std::string& who);
     void finish();
     void leave();
     void keep_last_good(const LoadResult&);
@@ -118,6 +132,8 @@ class Supervisor {
     uv::Timer settle_;
     uv::Timer alive_, history_;
     std::shared_ptr<void> saving_, reloading_;
+    bool leaving_ = false, upgrading_ = false;
+    std::string upgrade_error_; // of the last try
 };
 
 Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::string note)
@@ -153,7 +169,11 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
              *state_, wanted_, events_, spec()),
       control_({fleet_, clock_, [this] { return snapshot(); }, [this] { return runtime_json(); },
                 [this](bool dry, const std::string& who) { return reload(dry, who); },
-                [this](const std::string& who) { begin_shutdown(who); }, keeper_}),
+                [this](const std::string& who, bool leave) {
+                    if (leave) return begin_leaving(who, false);
+                    begin_shutdown(who);
+                },
+                [this](const std::string& who) { return begin_upgrade(who); }, keeper_}),
       metrics_(loop_, fleet_),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),
@@ -168,7 +188,8 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
 
 std::unique_ptr<StateFile> Supervisor::open_state() {
     std::string note;
-    auto file = StateFile::open(spec().runtime_dir + "/supervisor.state", &note);
+    const std::string path = spec().runtime_dir + "/supervisor.state";
+    auto file = options_.safe ? StateFile::open_afresh(path) : StateFile::open(path, &note);
     if (!file) throw std::runtime_error(file.error().message);
     if (!note.empty()) spdlog::warn("{}", note);
     return std::move(*file);
@@ -197,6 +218,13 @@ KeeperClient::Hooks Supervisor::keeper_hooks() {
     h.on_reload_requested = [this] {
         const auto r = reload(false, "SIGHUP");
         if (!r) spdlog::error("cannot reload: nothing was changed\n{}", r.error().message);
+    };
+    h.on_leave_requested = [this] { begin_leaving("an upgrade", true); };
+    h.on_upgrade_refused = [this](const std::string& why) {
+        upgrading_ = false;
+        upgrade_error_ = why;
+        fleet_.timeline().add("", "upgrade", "refused, nothing was changed: " + why);
+        spdlog::error("cannot upgrade: {}", why);
     };
     h.on_lost = [this] {
         // Its children live on and the next keeper adopts them; whoever stays would only write
@@ -273,6 +301,12 @@ std::string Supervisor::runtime_json() {
         .member("status_file", spec().status_file)
         .member("config", loaded_.files)
         .member("redact", spec().redact);
+    w.member("safe", options_.safe && note_ == kSafeNote);
+    w.key("upgrade")
+        .begin_object()
+        .member("running", upgrading_)
+        .member("error", upgrade_error_)
+        .end_object();
     w.member("dry_run", spec().dry_run)
         .member("note", note_)
         .member("stale_events", fleet_.stale_events());
@@ -329,8 +363,38 @@ void Supervisor::restore_events() {
         fleet_.timeline().restore(line);
 }
 
+Status Supervisor::begin_upgrade(const std::string& who) {
+    if (fleet_.shutting_down() || leaving_)
+        return Error{"cannot upgrade: keepwell is shutting down", 0};
+    if (upgrading_) return Error{"cannot upgrade: an upgrade is under way", 0};
+    fleet_.timeline().add("", "upgrade", "asked by " + who);
+    upgrading_ = true;
+    upgrade_error_.clear();
+    keeper_.upgrade();
+    return Done{};
+}
+
+// Nothing is stopped: records and wanted states are saved at each step, and the pipes keep what is
+// in them. The movers end between two turns, so nothing is left in the staging pipes.
+void Supervisor::begin_leaving(const std::string& who, bool upgrade) {
+    if (fleet_.shutting_down() || leaving_) return;
+    leaving_ = true;
+    spdlog::info("leaving every daemon as it is, asked by {}", who);
+    fleet_.timeline().add("", upgrade ? "upgrade" : "shutdown",
+                          upgrade ? "the installed program takes over"
+                                  : "leaves every daemon as it is, asked by " + who);
+    upgrade ? notice_.reloading() : notice_.stopping();
+    logs_.close();
+    if (!upgrade) {
+        note_ = "keepwell has ended and left its daemons running; the next run takes them over";
+        if (const Status s = writer_->finish(); !s) spdlog::error("{}", s.error().message);
+    }
+    keeper_.finished(0, true);
+    leave();
+}
+
 void Supervisor::begin_shutdown(const std::string& who) {
-    if (fleet_.shutting_down()) return;
+    if (fleet_.shutting_down() || leaving_) return;
     spdlog::info("stopping everything, asked by {}", who);
     notice_.stopping();
     note_ = "stopping";
@@ -362,7 +426,7 @@ Result<int> Supervisor::run() {
     writer_ = std::make_unique<StatusWriter>(
         clock_, timers_, StatusWriter::pool_of(loop_), options, [this] { return render(); },
         [](const std::string& text) { spdlog::warn("{}", text); });
-    restore_events();
+    if (!options_.safe) restore_events();
     fleet_.timeline().add("", "keepwell",
                           fmt::format("supervisor {} began, pid {}", KEEPWELL_VERSION, getpid()));
     Configuration config{spec(), std::exchange(loaded_.config.units, {})}; // the fleet has them now
@@ -380,7 +444,7 @@ Result<int> Supervisor::run() {
     history_.start(kHistoryMs, kHistoryMs);
     metrics_.start();
     writer_->start();
-    keep_last_good(loaded_);
+    if (!options_.safe) keep_last_good(loaded_);
     loop_.run();
     api_.reset();
     logs_.close();
@@ -396,7 +460,7 @@ int supervise(const SuperviseOptions& options) {
     std::signal(SIGINT, SIG_IGN);
     std::signal(SIGHUP, SIG_IGN);
     std::string note;
-    auto loaded = load_or_last_good(options.load, note);
+    auto loaded = load_or_last_good(options, note);
     if (!loaded) {
         std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
         return 1;

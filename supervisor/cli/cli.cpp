@@ -20,6 +20,7 @@ int dispatch(Context& context) {
     case Command::Events: return verb_events(context);
     case Command::Validate: return verb_validate(context);
     case Command::Shutdown: return verb_shutdown(context);
+    case Command::Upgrade: return verb_upgrade(context);
     case Command::Version:
         if (options.json)
             context.out() << "{\"version\":" << json_quote(KEEPWELL_VERSION) << "}\n";

@@ -129,6 +129,8 @@ class Builder {
         supervise->add_option("--keeper-fd", o_.keeper_fd, "the keeper's socket")
             ->required()
             ->check(CLI::NonNegativeNumber);
+        supervise->add_option("--state-dir", o_.state_dir, "of the run that began it");
+        supervise->add_flag("--safe", o_.safe, "without state and history");
         auto* validate = add("validate", Command::Validate,
                              "check a configuration and say every mistake in it", kRunning);
         validate->add_flag("--last-good", o_.last_good,
@@ -141,7 +143,11 @@ class Builder {
         json(simulate);
         auto* down =
             add("shutdown", Command::Shutdown, "stop every unit, then keepwell itself", kRunning);
-        no_wait(down);
+        down->add_flag("--leave", o_.leave, "let the units run on; the next run takes them over");
+        auto* upgrade = add(
+            "upgrade", Command::Upgrade,
+            "put the installed program in the place of the running one; no unit notices", kRunning);
+        for (auto* sub : {down, upgrade}) no_wait(sub);
         json(add("version", Command::Version, "print the version", kRunning));
         auto* completion =
             add("completion", Command::Completion, "print a completion script", kRunning);

@@ -35,6 +35,7 @@ enum class Command {
     Beat,
     Validate,
     Shutdown,
+    Upgrade,
     Version,
     Graph,
     Top,
@@ -68,6 +69,9 @@ struct Options {
     bool last_good = false;
     bool once = false; // status --once
     bool dot = false;  // graph --dot
+    bool leave = false;    // shutdown: the daemons go on
+    bool safe = false;     // supervise
+    std::string state_dir; // supervise: where the last good configuration is
     int keeper_fd = -1;
 };
 

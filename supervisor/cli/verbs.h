@@ -23,6 +23,7 @@ int verb_reload_config(Context&);
 int verb_switch_check(Context&);
 int verb_beat(Context&);
 int verb_shutdown(Context&);
+int verb_upgrade(Context&);
 
 // Run it.
 int verb_run(Context&);

@@ -44,6 +44,7 @@ const char* verb_name(Command command) {
     case Command::Events:
     case Command::Validate:
     case Command::Shutdown:
+    case Command::Upgrade:
     case Command::Version:
     case Command::Graph:
     case Command::Top:
@@ -124,56 +125,6 @@ std::optional<std::string> check_path(const std::string& target) {
            url_part(target.substr(slash + 1));
 }
 
-// What still runs, for the progress of a shutdown.
-void show_remaining(Context& context, std::string& last) {
-    if (!context.style().terminal) return;
-    auto answer = context.client().get("/api/status");
-    if (!answer || answer->status != 200) return;
-    const auto status = Json::parse(answer->body);
-    if (!status) return;
-    std::string names;
-    const Json services = (*status)["services"];
-    for (const auto& key : services.keys()) {
-        if (!services[key]["pid"].number()) continue;
-        names += (names.empty() ? "" : ", ") + safe_text(key);
-    }
-    if (names.empty() || names == last) return;
-    last = names;
-    context.out() << "\r\x1b[K"
-                  << fit("stopping " + names, context.style().width - 1, context.style())
-                  << std::flush;
-}
-
-bool process_gone(std::int64_t pid) {
-    return pid <= 0 || (kill(static_cast<pid_t>(pid), 0) != 0 && errno == ESRCH);
-}
-
-std::int64_t keeper_pid(Context& context) {
-    auto answer = context.client().get("/api/runtime");
-    if (!answer || answer->status != 200) return 0;
-    const auto runtime = Json::parse(answer->body);
-    return runtime ? (*runtime)["keeper_pid"].integer() : 0;
-}
-
-int wait_until_gone(Context& context, std::int64_t keeper) {
-    const InterruptGuard guard;
-    std::string last;
-    for (;;) {
-        auto answer = context.client().get("/api/health/live");
-        const bool silent = !answer && nobody_there(answer.error());
-        if (silent && process_gone(keeper)) break;
-        show_remaining(context, last);
-        sleep_ms(kLastPollMs);
-        if (InterruptGuard::interrupted()) {
-            context.note("no longer waiting; keepwell goes on stopping its units");
-            return kExitInterrupted;
-        }
-    }
-    if (!last.empty()) context.out() << "\r\x1b[K";
-    context.out() << "keepwell has stopped\n";
-    return kExitOk;
-}
-
 } // namespace
 
 InterruptGuard::InterruptGuard() {
@@ -251,18 +202,6 @@ int verb_beat(Context& context) {
         if (answer->status != 200) return context.refused(*answer, {name});
     }
     return kExitOk;
-}
-
-int verb_shutdown(Context& context) {
-    const std::int64_t keeper = keeper_pid(context);
-    auto answer = context.client().post("/api/shutdown", "{}");
-    if (!answer) return context.unreachable(answer.error());
-    if (answer->status / 100 != 2) return context.refused(*answer);
-    if (context.options().no_wait) {
-        context.out() << "begun\n";
-        return kExitOk;
-    }
-    return wait_until_gone(context, keeper);
 }
 
 } // namespace keepwell::cli

@@ -179,6 +179,8 @@ int verb_status(Context& context) {
         print_blocks(context, status, keys);
     else
         print_table(context, status, keys);
+    const std::string note = status["note"].text();
+    if (!note.empty() && !context.options().json) context.note(safe_text(note));
     return exit_code(status, keys);
 }
 

@@ -126,6 +126,8 @@ std::vector<std::string> keeper_argv(const Context& context, const SupervisorSpe
         keeper_path(own), "--runtime-dir", absolute(spec.runtime_dir), "--", own, "supervise"};
     // Named also when they are the default ones: the supervisor shall not look for them again.
     for (const auto& file : named_files(context)) argv.insert(argv.end(), {"-c", file});
+    // A configuration that cannot be read any more does not say where its predecessor is kept.
+    argv.insert(argv.end(), {"--state-dir", absolute(spec.state_dir)});
     if (!context.options().status_file.empty()) {
         argv.insert(argv.end(), {"--status-file", absolute(context.options().status_file)});
     }
@@ -200,6 +202,8 @@ int verb_run(Context& context) {
 int verb_supervise(Context& context) {
     SuperviseOptions supervise_options;
     supervise_options.load = load_options(context);
+    supervise_options.state_dir = context.options().state_dir;
+    supervise_options.safe = context.options().safe;
     supervise_options.keeper_fd = context.options().keeper_fd;
     return supervise(supervise_options);
 }

@@ -16,6 +16,7 @@ namespace {
 constexpr char kMagic[8] = {'K', 'W', 'S', 'U', 'P', 'S', 'T', '1'};
 constexpr std::size_t kHeaderSize = 4096;
 constexpr std::size_t kSlotSize = 1024;
+constexpr int kKeptAside = 5;
 
 struct Header {
     char magic[8];
@@ -56,13 +57,12 @@ std::optional<std::string> valid_fields(const char* slot, SlotHead& head) {
 }
 
 void move_aside(const std::string& path) {
-    for (int n = 1; n < 1000; ++n) {
-        const std::string to = path + ".corrupt-" + std::to_string(n);
-        if (access(to.c_str(), F_OK) == 0) continue;
-        (void)rename(path.c_str(), to.c_str());
-        return;
-    }
-    (void)unlink(path.c_str());
+    const auto name = [&path](int n) { return path + ".corrupt-" + std::to_string(n); };
+    int n = 1;
+    while (n < kKeptAside && access(name(n).c_str(), F_OK) == 0) ++n;
+    if (access(name(n).c_str(), F_OK) == 0)
+        for (int i = 1; i < kKeptAside; ++i) (void)rename(name(i + 1).c_str(), name(i).c_str());
+    (void)rename(path.c_str(), name(n).c_str());
 }
 
 // Empty: the file can be used (or is new).
@@ -106,6 +106,18 @@ Result<std::unique_ptr<StateFile>> StateFile::open(const std::string& path, std:
     std::unique_ptr<StateFile> file(new StateFile(fd));
     if (const Status s = file->map_header(); !s) return s.error();
     file->scan();
+    return file;
+}
+
+Result<std::unique_ptr<StateFile>> StateFile::open_afresh(const std::string& path) {
+    Header old{};
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    const bool good = fd >= 0 && what_is_wrong(fd).empty() &&
+                      pread(fd, &old, sizeof old, 0) == static_cast<ssize_t>(sizeof old);
+    if (fd >= 0) ::close(fd);
+    move_aside(path);
+    auto file = open(path, nullptr);
+    if (file && good) std::memcpy((*file)->stage_owner(0), old.owners, sizeof old.owners);
     return file;
 }
 

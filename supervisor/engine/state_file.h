@@ -4,8 +4,8 @@
 // For each unit two fixed slots {sequence, length, CRC32C, key, fields}; the older one is written
 // by one pwrite, so a torn write leaves the other whole. Only the small header is mapped (the owner
 // words are written by the log threads). A file of another boot or version, or a damaged one, is
-// moved aside as NAME.corrupt-N and a fresh one begins: monotonic times and pids of another boot
-// mean nothing.
+// moved aside as NAME.corrupt-N (five are kept, the newest has the highest number) and a fresh one
+// begins: monotonic times and pids of another boot mean nothing.
 #pragma once
 
 #include "supervisor/logs/log_mover.h"
@@ -26,6 +26,9 @@ class StateFile {
   public:
     // note: empty, or what was wrong with the file that was there.
     static Result<std::unique_ptr<StateFile>> open(const std::string& path, std::string* note);
+    // The file that is there is moved aside whatever it says, and a fresh one begins; whose bytes
+    // the staging pipes hold is taken over from it.
+    static Result<std::unique_ptr<StateFile>> open_afresh(const std::string& path);
     ~StateFile();
     StateFile(const StateFile&) = delete;
     StateFile& operator=(const StateFile&) = delete;

@@ -9,12 +9,18 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 namespace keepwell::keeper {
 
 namespace {
 
 constexpr int kGatedMs = 1000;
+
+bool is_pipe(int fd, std::uint64_t inode) {
+    struct stat st {};
+    return inode != 0 && fstat(fd, &st) == 0 && S_ISFIFO(st.st_mode) && st.st_ino == inode;
+}
 
 // The child's own end is the only name a pipe still has.
 int find_pipe(pid_t pid, std::uint64_t inode) {
@@ -36,6 +42,19 @@ bool ends_at_once(const Record& r) {
     return r.phase == Phase::Spawning && poll(&gone, 1, kGatedMs) == 1;
 }
 
+// What the keeper that we replaced in place left open.
+void take_kept(const Keeper& k, Record& r) {
+    Fd* const to[] = {&r.pidfd, &r.output, &r.errors, &r.notify};
+    for (std::size_t i = 0; i < sizeof to / sizeof *to; ++i) {
+        const int fd = r.kept[i];
+        r.kept[i] = -1;
+        if (!k.in_place || fd < kFirstHanded) continue;
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) to[i]->reset(fd);
+    }
+    if (r.output && !is_pipe(r.output.get(), r.output_inode)) r.output.reset();
+    if (r.errors && !is_pipe(r.errors.get(), r.errors_inode)) r.errors.reset();
+}
+
 } // namespace
 
 void adopt(Keeper& k, Record& r) {
@@ -43,18 +62,22 @@ void adopt(Keeper& k, Record& r) {
         if (r.phase != Phase::Exited) free_record(k, r);
         return;
     }
+    take_kept(k, r);
     r.leaf = r.leaf && static_cast<bool>(k.cgroup_base);
     if (r.phase == Phase::Exited) {
+        r.pidfd.reset();
         check_tree(k, r);
         return;
     }
     // First the handle, then the identity: the pid cannot be reused between the two.
-    r.pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, r.pid, 0)));
+    // A kept one is of the right process, also when that was reaped meanwhile.
+    const bool kept = static_cast<bool>(r.pidfd);
+    if (!kept) r.pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, r.pid, 0)));
     proc::Stat stat;
     bool alive = r.pidfd && proc::read_stat(r.pid, stat) && stat.start_ticks == r.start_ticks &&
                  stat.state != 'X';
-    alive = alive && !ends_at_once(r);
-    if (!alive) {
+    alive = alive && (kept || !ends_at_once(r));
+    if (!alive && !kept) {
         r.pidfd.reset();
         r.phase = Phase::Exited; // its status is unknown
         r.exited_ns = now_ns();
@@ -62,11 +85,12 @@ void adopt(Keeper& k, Record& r) {
         check_tree(k, r);
         return;
     }
-    r.leaf = r.leaf && in_leaf(k, r, r.pid);
+    r.ours = alive && stat.ppid == getpid();
+    r.leaf = r.leaf && (in_leaf(k, r, r.pid) || !alive || stat.state == 'Z');
     r.phase = Phase::Running;
-    r.output.reset(find_pipe(r.pid, r.output_inode));
-    r.errors.reset(find_pipe(r.pid, r.errors_inode));
-    if (r.has_notify && !make_notify_socket(k, r))
+    if (!r.output) r.output.reset(find_pipe(r.pid, r.output_inode));
+    if (!r.errors) r.errors.reset(find_pipe(r.pid, r.errors_inode));
+    if (r.has_notify && !r.notify && !make_notify_socket(k, r))
         say("cannot make the notify socket of %s again: %s", r.key, std::strerror(errno));
     save(k, r);
     watch(k, r.pidfd.get(), EPOLLIN, Source::RecordExit, r.index, r.serial);

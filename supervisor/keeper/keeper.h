@@ -44,6 +44,7 @@ enum class Phase : std::uint8_t { Intent, Spawning, Running, Exited, Failed };
 
 inline constexpr std::uint32_t kTellSpawned = 1, kTellFailed = 2, kTellExited = 4, kTellTree = 8,
                                kTellRefused = 16, kTellMain = 32;
+inline constexpr std::uint32_t kSafeAfterDeaths = 3; // of supervisors soon after their start
 inline constexpr std::uint32_t kNoLane = ~0U;
 // Ticks after a sign of life that are one sleep: it comes every five, so a healthy supervisor costs
 // no wake-ups.
@@ -94,6 +95,8 @@ struct Record {
     std::uint32_t state_entry = ~0U;
     std::uint32_t unknown_size; // tags of the state file that this version does not know
     unsigned char unknown[96];
+    std::int32_t kept[4] = {-1, -1, -1,
+                            -1}; // what one keeper hands to the next: pidfd, output, errors
 };
 
 struct StateEntry {         // of the state file: two slots, written in turn
@@ -114,13 +117,15 @@ struct Ends { // of one spawn; all close themselves on any failure
 };
 
 struct Capabilities {
-    bool clone3 = true, cgroup = true, pidfd_info = true, scm_pidfd = true;
+    bool clone3 = true, into_cgroup = true, clone_pidfd = true, close_range = true;
+    bool cgroup = true, cgroup_kill = true, pidfd_info = true, scm_pidfd = true;
 };
 
 inline constexpr int kNullFd = 3; // /dev/null, the stdin of every child
 inline constexpr int kFirstLane = 4;
 inline constexpr int kLaneSize = 4; // low descriptors: go, stage, output, errors
 inline constexpr std::uint32_t kLanes = 16;
+inline constexpr int kFirstHanded = 128; // descriptors handed to the next keeper: above any lane
 inline constexpr std::uint32_t kBuckets = 1024; // a power of two
 
 struct Supervisor {
@@ -133,7 +138,8 @@ struct Supervisor {
     std::uint32_t list_from = 0; // next index to list
     bool list_asked = false;
     bool tell_welcome = false, tell_stop = false, tell_reload = false;
-    bool finished = false;
+    bool tell_leave = false, tell_refused = false;
+    bool finished = false, left = false; // it has ended everything, or itself alone
     int exit_code = 0;
     std::int64_t started_ns = 0;
     std::int64_t restart_at_ns = 0; // while there is none
@@ -153,10 +159,20 @@ struct Manager { // who started us and wants to know how we are: systemd
     std::size_t pending_size = 0;
 };
 
+struct Upgrade {   // see upgrade.cpp
+    pid_t pid = 0; // of the new program that looks at our state
+    Fd pidfd, output;
+    std::int64_t deadline_ns = 0;
+    bool late = false, agreed = false, handing_over = false;
+    char text[400] = {}; // why not
+};
+
 struct Keeper {
     const char* runtime_dir = nullptr;
     char fleet[512] = {}; // the same without symbolic links: the value of KEEPWELL_FLEET
     char** program = nullptr;
+    char program_file[4096] = {}; // of this keeper, as it is called now
+    bool in_place = false;        // we were exec'ed by an earlier keeper
     Fd runtime, lock, epoll, signals, inotify, cgroup_base;
     Fd stage_pipes[4];
     char cgroup_path[512] = {};     // of the base, empty = none
@@ -177,6 +193,7 @@ struct Keeper {
     StateFile state;
     Supervisor supervisor;
     Manager manager;
+    Upgrade upgrade;
     std::int64_t next_reap_ns = 0;  // look for orphans; 0 = no sign of any
     std::int64_t next_sweep_ns = 0; // remove leaves that no unit took again; 0 = there are none
     bool scan_wanted = false;       // a tree without a cgroup may have ended
@@ -196,7 +213,8 @@ enum class Source : std::uint8_t {
     Signals,
     Inotify,
     RecordExit,
-    RecordStage
+    RecordStage,
+    UpgradeCheck
 };
 void watch(Keeper&, int fd, std::uint32_t events, Source, std::uint32_t index, std::uint32_t serial,
            bool modify = false);
@@ -229,6 +247,7 @@ bool kernel_tells_exits();                // of processes that are not our child
 // spawn.cpp
 void spawn(Keeper&, Record&, const unsigned char* body, const wire::SpawnMessage&);
 bool start_supervisor(Keeper&);
+void close_from(const Keeper&, int first); // every descriptor from this one on
 pid_t clone_child(const Keeper&, int cgroup, bool share_files, int& pidfd);
 void release_lane(Keeper&, Record&);
 void make_spare(Keeper&);
@@ -265,7 +284,8 @@ void notify_variable(const Keeper&, const Record&, char* out, std::size_t size);
 void change_main(Keeper&, Record&, const wire::MainPidMessage&);
 
 // state.cpp
-bool open_state(Keeper&); // and adopts what it holds
+bool open_state(Keeper&);                                 // and adopts what it holds
+int check_state(const char* runtime_dir, char** program); // exit code of --check-state
 bool save(Keeper&, Record&);
 void forget(Keeper&, Record&);
 void save_supervisor(Keeper&);
@@ -274,6 +294,15 @@ void save_supervisor(Keeper&);
 void find_manager(Keeper&);
 void tell_manager(Keeper&, const char* text); // lines as sd_notify takes them
 void pet_manager(Keeper&, std::int64_t now);
+void manager_to_environment(const Keeper&); // as we found it
+void manager_from_environment();
+
+// upgrade.cpp
+void find_program_file(Keeper&);
+void begin_upgrade(Keeper&);
+void on_upgrade_check(Keeper&);
+void upgrade_now(Keeper&); // the supervisor is gone, or there is none
+void check_upgrade(Keeper&, std::int64_t now);
 
 // adopt.cpp
 void adopt(Keeper&, Record&); // a record from the state file: is its process alive?

@@ -183,6 +183,15 @@ void KeeperClient::Impl::on_message(Received& in) {
     case wire::Type::Reload:
         if (hooks.on_reload_requested) hooks.on_reload_requested();
         return;
+    case wire::Type::Leave:
+        if (hooks.on_leave_requested) hooks.on_leave_requested();
+        return;
+    case wire::Type::UpgradeRefused:
+        if (hooks.on_upgrade_refused)
+            hooks.on_upgrade_refused(
+                std::string(reinterpret_cast<const char*>(in.data.data()) + sizeof h,
+                            in.data.size() - sizeof h));
+        return;
     case wire::Type::Hello:
     case wire::Type::Spawn:
     case wire::Type::Task:
@@ -192,7 +201,8 @@ void KeeperClient::Impl::on_message(Received& in) {
     case wire::Type::Alive:
     case wire::Type::Finished:
     case wire::Type::Notify:
-    case wire::Type::MainPid: return;
+    case wire::Type::MainPid:
+    case wire::Type::Upgrade: return;
     }
 }
 
@@ -363,9 +373,12 @@ void KeeperClient::start() {
 
 void KeeperClient::alive() { impl_->send_plain(wire::Type::Alive); }
 
-void KeeperClient::finished(int exit_code) {
+void KeeperClient::upgrade() { impl_->send_plain(wire::Type::Upgrade); }
+
+void KeeperClient::finished(int exit_code, bool leave) {
     wire::FinishedMessage m;
     m.exit_code = exit_code;
+    m.leave = leave ? 1 : 0;
     impl_->send(m, wire::Type::Finished);
 }
 

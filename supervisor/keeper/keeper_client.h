@@ -43,6 +43,8 @@ class KeeperClient final : public ProcessHost, public TaskHost {
             on_main;
         std::function<void()> on_stop_requested;   // the keeper got SIGTERM or SIGINT
         std::function<void()> on_reload_requested; // the keeper got SIGHUP
+        std::function<void()> on_leave_requested;  // end and touch no daemon: an upgrade
+        std::function<void(const std::string& why)> on_upgrade_refused;
         std::function<void(std::vector<StagePipe>)> on_connected; // first of all
         std::function<void()> on_lost;                            // the keeper is dead: exit
     };
@@ -52,10 +54,12 @@ class KeeperClient final : public ProcessHost, public TaskHost {
     KeeperClient(const KeeperClient&) = delete;
     KeeperClient& operator=(const KeeperClient&) = delete;
 
-    void start();                 // once, after set_listener
-    void alive();                 // "my loop turns"; the first one arms the keeper's watchdog
-    void finished(int exit_code); // every unit is stopped: the keeper shall exit with this code
-    bool flushed() const;         // the socket has taken everything that was said
+    void start(); // once, after set_listener
+    void alive(); // "my loop turns"; the first one arms the keeper's watchdog
+    // The keeper shall exit with this code: every unit is stopped, or (leave) goes on without us.
+    void finished(int exit_code, bool leave = false);
+    void upgrade(); // the installed program in the keeper's place; answered by one of two hooks
+    bool flushed() const; // the socket has taken everything that was said
     // sd_notify lines for the service manager that started the keeper; dropped where there is none.
     void notify(const std::string& text);
     bool has_manager() const;        // known from on_connected on

@@ -34,12 +34,27 @@ bool env_set(const char* name) {
     return value != nullptr && *value != '\0' && std::strcmp(value, "0") != 0;
 }
 
+// "lock,read,write,read,write" of the keeper that exec'ed us.
+void take_descriptors(Keeper& k, const char* text) {
+    int fds[5] = {-1, -1, -1, -1, -1};
+    if (std::sscanf(text, "%d,%d,%d,%d,%d", &fds[0], &fds[1], &fds[2], &fds[3], &fds[4]) != 5)
+        return;
+    k.in_place = true;
+    for (const int fd : fds)
+        if (fd >= kFirstHanded) fcntl(fd, F_SETFD, FD_CLOEXEC);
+    k.lock.reset(fds[0]);
+    for (int i = 0; i < 4; ++i) k.stage_pipes[i].reset(fds[i + 1]);
+}
+
 // Descriptors 0..2 exist, nothing else is inherited, and the low numbers are held for children.
-bool prepare_descriptors() {
+bool prepare_descriptors(const Keeper& k) {
     int null = -1;
     do null = open("/dev/null", O_RDWR | O_CLOEXEC);
     while (null >= 0 && null < 3);
-    close_range(3, ~0U, 0);
+    if (k.in_place)
+        close(null); // what the earlier keeper left is above the lanes and stays
+    else
+        close_from(k, 3);
     const Fd source(open("/dev/null", O_RDWR | O_CLOEXEC));
     if (!source) return false;
     for (int fd = kNullFd; fd < kFirstLane + static_cast<int>(kLanes) * kLaneSize; ++fd)
@@ -57,7 +72,14 @@ bool take_lock(Keeper& k) {
         return false;
     }
     k.runtime.reset(open(k.runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (k.runtime)
+    const auto same = [&k](int fd) {
+        struct stat a {
+        }, b{};
+        return fstat(fd, &a) == 0 && fstatat(k.runtime.get(), "lock", &b, 0) == 0 &&
+               a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+    };
+    if (k.lock && k.runtime && !same(k.lock.get())) k.lock.reset(); // of an earlier keeper
+    if (k.runtime && !k.lock)
         k.lock.reset(
             openat(k.runtime.get(), "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644));
     if (!k.lock) {
@@ -96,12 +118,21 @@ void prepare_limits(Keeper& k) {
 }
 
 void find_capabilities(Keeper& k) {
+    const bool none = env_set("KEEPWELL_NO_CAPABILITIES");
+    const auto may = [none](const char* name) { return !none && !env_set(name); };
+    Capabilities& can = k.can;
     // An unusable size is refused as such by a kernel and a sandbox that allow the call.
-    k.can.clone3 =
-        !env_set("KEEPWELL_NO_CLONE3") && syscall(SYS_clone3, nullptr, 0UL) < 0 && errno == EINVAL;
-    k.can.cgroup = !env_set("KEEPWELL_NO_CGROUP");
-    k.can.scm_pidfd = !env_set("KEEPWELL_NO_SCM_PIDFD");
-    k.can.pidfd_info = !env_set("KEEPWELL_NO_PIDFD_INFO") && kernel_tells_exits();
+    can.clone3 =
+        may("KEEPWELL_NO_CLONE3") && syscall(SYS_clone3, nullptr, 0UL) < 0 && errno == EINVAL;
+    can.into_cgroup = can.clone3 && may("KEEPWELL_NO_CLONE_INTO_CGROUP");
+    can.clone_pidfd = may("KEEPWELL_NO_CLONE_PIDFD");
+    // An empty range: refused as such where the call is known.
+    can.close_range =
+        may("KEEPWELL_NO_CLOSE_RANGE") && close_range(2, 1, 0) != 0 && errno == EINVAL;
+    can.scm_pidfd = may("KEEPWELL_NO_SCM_PIDFD");
+    can.cgroup = may("KEEPWELL_NO_CGROUP");
+    can.cgroup_kill = may("KEEPWELL_NO_CGROUP_KILL");
+    can.pidfd_info = may("KEEPWELL_NO_PIDFD_INFO") && kernel_tells_exits();
     if (const char* ms = std::getenv("KEEPWELL_TICK_MS"))
         if (const long n = std::strtol(ms, nullptr, 10); n > 0) k.tick_ns = n * 1'000'000;
 }
@@ -121,12 +152,14 @@ bool prepare_events(Keeper& k) {
     k.epoll.reset(epoll_create1(EPOLL_CLOEXEC));
     if (!k.signals || !k.inotify || !k.epoll) return false;
     for (int i = 0; i < 4; i += 2) {
+        if (k.stage_pipes[i] && k.stage_pipes[i + 1]) continue; // with what is in it
         int ends[2];
         if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return false;
         (void)fcntl(ends[0], F_SETPIPE_SZ, 256 << 10);
         k.stage_pipes[i].reset(ends[0]);
         k.stage_pipes[i + 1].reset(ends[1]);
     }
+    k.next_reap_ns = k.in_place ? 1 : 0; // who ended meanwhile told the earlier keeper
     watch(k, k.signals.get(), EPOLLIN, Source::Signals, 0, 0);
     watch(k, k.inotify.get(), EPOLLIN, Source::Inotify, 0, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -214,6 +247,7 @@ void check_deadlines(Keeper& k, std::int64_t now) {
     if (k.next_sweep_ns != 0 && now >= k.next_sweep_ns) sweep_leaves(k);
     if (k.scan_wanted && now >= k.next_scan_ns) scan_trees(k);
     tick(k, now);
+    check_upgrade(k, now);
     pet_manager(k, now);
     if (s.retry_send_ns != 0 && now >= s.retry_send_ns) {
         s.retry_send_ns = 0;
@@ -247,6 +281,7 @@ int wait_ms(const Keeper& k, std::int64_t now) {
     at(k.next_sweep_ns);
     if (k.scan_wanted) at(k.next_scan_ns == 0 ? now : k.next_scan_ns);
     if (s.watchdog && s.pid != 0) at(s.next_tick_ns);
+    at(k.upgrade.deadline_ns);
     at(k.manager.next_pet_ns);
     at(k.manager.retry_ns);
     if (s.pid != 0) at(s.kill_at_ns);
@@ -274,6 +309,9 @@ void dispatch(Keeper& k, const epoll_event& event) {
         if (k.supervisor.pid != 0 && k.supervisor.serial == serial) on_supervisor_exit(k);
         return;
     case Source::Signals: return on_signals(k);
+    case Source::UpgradeCheck:
+        if (k.upgrade.pid != 0) on_upgrade_check(k);
+        return;
     case Source::Inotify: return on_inotify(k);
     case Source::RecordExit:
         if (r != nullptr && r->pidfd) on_record_exit(k, *r, event.events);
@@ -295,13 +333,14 @@ void turn(Keeper& k) {
 
 int run(Keeper& k) {
     for (const char* name : {"KEEPWELL_UNIT", "KEEPWELL_FLEET"}) unsetenv(name); // kept by another
+    find_program_file(k);
     prepare_limits(k);
-    if (!prepare_descriptors()) {
+    find_capabilities(k);
+    if (!prepare_descriptors(k)) {
         say("cannot start: /dev/null: %s", std::strerror(errno));
         return 1;
     }
     if (!take_lock(k)) return 1;
-    find_capabilities(k);
     find_manager(k);
     if (!prepare_events(k)) {
         say("cannot start: %s", std::strerror(errno));
@@ -368,7 +407,9 @@ void on_supervisor_exit(Keeper& k) {
     s.pid = 0;
     unwatch(k, s.pidfd);
     s.kill_at_ns = 0;
-    if (s.finished) {
+    if (k.upgrade.agreed && !k.stopping) return upgrade_now(k);
+    k.upgrade.agreed = false;
+    if (s.finished && !(s.left && k.stopping)) {
         k.exit_code = s.exit_code;
         k.done = true;
         return;
@@ -387,7 +428,7 @@ void on_supervisor_exit(Keeper& k) {
     if (s.backoff_ms > kLastBackoffMs) s.backoff_ms = kLastBackoffMs;
     s.restart_at_ns = now + std::int64_t{s.backoff_ms} * 1'000'000;
     say("the supervisor (pid %d) ended (%s); starting it again in %u ms%s", pid, how, s.backoff_ms,
-        s.early_deaths >= 3 ? "; it keeps dying soon after its start" : "");
+        s.early_deaths >= kSafeAfterDeaths ? " in safe mode, since it keeps dying soon" : "");
     tell_manager(k, "STATUS=starting the supervisor again");
 }
 
@@ -395,12 +436,24 @@ void on_supervisor_exit(Keeper& k) {
 
 int main(int argc, char** argv) {
     using namespace keepwell::keeper;
-    if (argc < 5 || std::strcmp(argv[1], "--runtime-dir") != 0 || std::strcmp(argv[3], "--") != 0) {
-        say("usage: keepwell-keeper --runtime-dir DIR -- PROGRAM [ARGUMENT…]");
+    static Keeper keeper;
+    bool check = false;
+    int at = 1;
+    for (; at < argc && std::strcmp(argv[at], "--") != 0; ++at) {
+        const bool more = at + 1 < argc;
+        if (std::strcmp(argv[at], "--check-state") == 0)
+            check = true;
+        else if (more && std::strcmp(argv[at], "--runtime-dir") == 0)
+            keeper.runtime_dir = argv[++at];
+        else if (more && std::strcmp(argv[at], "--in-place") == 0)
+            take_descriptors(keeper, argv[++at]);
+        else
+            break;
+    }
+    if (keeper.runtime_dir == nullptr || at + 1 >= argc || std::strcmp(argv[at], "--") != 0) {
+        say("usage: keepwell-keeper [--check-state] --runtime-dir DIR -- PROGRAM [ARGUMENT…]");
         return 2;
     }
-    static Keeper keeper;
-    keeper.runtime_dir = argv[2];
-    keeper.program = argv + 4;
-    return run(keeper);
+    keeper.program = argv + at + 1;
+    return check ? check_state(keeper.runtime_dir, keeper.program) : run(keeper);
 }

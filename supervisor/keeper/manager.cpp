@@ -65,11 +65,24 @@ void find_manager(Keeper& k) {
     const bool ours = whose == nullptr || std::strtol(whose, nullptr, 10) == getpid();
     const long long us = limit == nullptr || !ours ? 0 : std::strtoll(limit, nullptr, 10);
     if (m.path_length > 0 && us > 0) m.watchdog_ns = std::int64_t{us} * 1000;
-    for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) unsetenv(name);
+    manager_from_environment();
     if (m.watchdog_ns == 0) return;
     const std::int64_t tick = m.watchdog_ns / kTicksOfWatchdog;
     if (tick < k.tick_ns) k.tick_ns = tick < kShortestTickNs ? kShortestTickNs : tick;
     m.next_pet_ns = now_ns();
+}
+
+void manager_from_environment() {
+    for (const char* name : {"NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"}) unsetenv(name);
+}
+
+void manager_to_environment(const Keeper& k) {
+    const Manager& m = k.manager;
+    if (m.path_length == 0) return;
+    setenv("NOTIFY_SOCKET", m.path, 1);
+    char us[24];
+    std::snprintf(us, sizeof us, "%lld", static_cast<long long>(m.watchdog_ns / 1000));
+    if (m.watchdog_ns > 0) setenv("WATCHDOG_USEC", us, 1);
 }
 
 void tell_manager(Keeper& k, const char* text) {

@@ -7,15 +7,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
+#include <sched.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 namespace keepwell::keeper {
 
@@ -50,7 +53,7 @@ struct Plan {
 
 // Leaves 0..2, /dev/null and the child's own pipe ends; everything else is closed before anything
 // else happens, so that no child holds the lock or the control socket.
-void close_others(const Plan& p) {
+void close_others(const Keeper& k, const Plan& p) {
     constexpr int kCount = 5;
     int keep[kCount] = {kNullFd, p.go, p.stage, p.output, p.errors >= 0 ? p.errors : p.output};
     for (int i = 0; i < kCount; ++i)
@@ -60,13 +63,18 @@ void close_others(const Plan& p) {
                 keep[i] = keep[j];
                 keep[j] = t;
             }
-    const unsigned flags = p.shared ? CLOSE_RANGE_UNSHARE : 0;
-    if (close_range(static_cast<unsigned>(keep[kCount - 1]) + 1, ~0U, static_cast<int>(flags)) != 0)
-        _exit(127); // the table may still be the keeper's: touch nothing
+    // Until the table is our own it may be the keeper's: touch nothing.
+    if (k.can.close_range) {
+        const unsigned flags = p.shared ? CLOSE_RANGE_UNSHARE : 0;
+        if (close_range(static_cast<unsigned>(keep[kCount - 1]) + 1, ~0U,
+                        static_cast<int>(flags)) != 0)
+            _exit(127);
+    } else {
+        if (p.shared && unshare(CLONE_FILES) != 0) _exit(127);
+        close_from(k, keep[kCount - 1] + 1);
+    }
     for (int i = 0; i + 1 < kCount; ++i)
-        if (keep[i + 1] > keep[i] + 1)
-            (void)close_range(static_cast<unsigned>(keep[i]) + 1,
-                              static_cast<unsigned>(keep[i + 1]) - 1, 0);
+        for (int fd = keep[i] + 1; fd < keep[i + 1]; ++fd) close(fd);
 }
 
 void reset_signals() {
@@ -158,8 +166,8 @@ void set_streams(const Plan& p) {
         fail(p, wire::Stage::Prepare, errno);
 }
 
-[[noreturn]] void child(const Plan& p) {
-    close_others(p);
+[[noreturn]] void child(const Keeper& k, const Plan& p) {
+    close_others(k, p);
     const StageNote unshared{wire::Stage::None, 0};
     (void)!write(p.stage, &unshared, sizeof unshared);
     char go = 0;
@@ -313,7 +321,7 @@ pid_t clone_into(Keeper& k, Record& r, Fd& leaf, bool shared, int& pidfd) {
             pid = clone_child(k, -1, shared, pidfd);
         }
     }
-    if (pid > 0 && r.leaf && !k.can.clone3) { // joined before the go byte
+    if (pid > 0 && r.leaf && !k.can.into_cgroup) { // joined before the go byte
         char text[16];
         const int length = std::snprintf(text, sizeof text, "%d", pid);
         const Fd procs(openat(leaf.get(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
@@ -335,20 +343,50 @@ void release_lane(Keeper& k, Record& r) {
     r.lane = kNoLane;
 }
 
+void close_from(const Keeper& k, int first) {
+    if (k.can.close_range && close_range(static_cast<unsigned>(first), ~0U, 0) == 0) return;
+    DIR* dir = opendir("/proc/self/fd");
+    if (dir == nullptr) return;
+    while (const dirent* entry = readdir(dir)) {
+        const long fd = std::strtol(entry->d_name, nullptr, 10);
+        if (fd >= first && fd != dirfd(dir)) close(static_cast<int>(fd));
+    }
+    closedir(dir);
+}
+
+namespace {
+
+// A child whose handle cannot be had reads EOF instead of the go byte, or is killed.
+pid_t with_pidfd(pid_t pid, int& pidfd) {
+    if (pid <= 0 || pidfd >= 0) return pid;
+    pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+    if (pidfd >= 0) return pid;
+    const int error = errno;
+    kill(pid, SIGKILL);
+    waitpid(pid, nullptr, 0);
+    errno = error;
+    return -1;
+}
+
+} // namespace
+
 // In the child it returns 0, as fork does.
 pid_t clone_child(const Keeper& k, int cgroup, bool share_files, int& pidfd) {
-    const std::uint64_t flags = CLONE_PIDFD | (share_files ? CLONE_FILES : 0);
+    const std::uint64_t flags =
+        (k.can.clone_pidfd ? CLONE_PIDFD : 0) | (share_files ? CLONE_FILES : 0);
+    const bool into = cgroup >= 0 && k.can.into_cgroup;
     pidfd = -1;
     if (k.can.clone3) {
         clone_args args{};
-        args.flags = flags | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0);
-        args.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+        args.flags = flags | (into ? CLONE_INTO_CGROUP : 0);
+        args.pidfd = k.can.clone_pidfd ? reinterpret_cast<std::uintptr_t>(&pidfd) : 0;
         args.exit_signal = SIGCHLD;
-        args.cgroup = cgroup >= 0 ? static_cast<std::uint64_t>(cgroup) : 0;
-        return static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args));
+        args.cgroup = into ? static_cast<std::uint64_t>(cgroup) : 0;
+        return with_pidfd(static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args)), pidfd);
     }
-    return static_cast<pid_t>(
-        syscall(SYS_clone, flags | SIGCHLD, nullptr, &pidfd, nullptr, nullptr));
+    return with_pidfd(
+        static_cast<pid_t>(syscall(SYS_clone, flags | SIGCHLD, nullptr, &pidfd, nullptr, nullptr)),
+        pidfd);
 }
 
 void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMessage& m) {
@@ -385,7 +423,7 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
         if (save(k, r)) {
             stage = wire::Stage::Fork;
             pid = clone_into(k, r, leaf, p.shared, pidfd);
-            if (pid == 0) child(p);
+            if (pid == 0) child(k, p);
         }
     }
     const int error = errno;
@@ -464,13 +502,15 @@ bool start_supervisor(Keeper& k) {
         fcntl(theirs.get(), F_SETFD, 0);
         std::size_t count = 0;
         while (k.program[count] != nullptr) ++count;
-        auto** argv = static_cast<char**>(std::calloc(count + 3, sizeof(char*)));
+        auto** argv = static_cast<char**>(std::calloc(count + 4, sizeof(char*)));
         if (argv == nullptr) _exit(127);
         std::memcpy(argv, k.program, count * sizeof(char*));
         static char option[] = "--keeper-fd", number[16];
         std::snprintf(number, sizeof number, "%d", theirs.get());
         argv[count] = option;
         argv[count + 1] = number;
+        static char safe[] = "--safe";
+        if (s.early_deaths >= kSafeAfterDeaths) argv[count + 2] = safe;
         execvp(argv[0], argv);
         say("cannot start the supervisor: %s: %s", argv[0], std::strerror(errno));
         _exit(127);

@@ -13,6 +13,8 @@
 #include <poll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace keepwell::keeper {
 
@@ -55,6 +57,7 @@ enum Tag : std::uint16_t {
     TagFirst = 20, // session and start time of the process that was spawned, where another is main
     TagNotify,
     TagErrorsInode = 24,
+    TagKept = 40, // descriptors, while one keeper puts the next one in its place
 };
 struct FirstField {
     std::int64_t session;
@@ -173,6 +176,7 @@ void decode_field(Record& r, std::uint16_t tag, const unsigned char* data, std::
     case TagUid: return get(r.uid, data, size);
     case TagInode: return get(r.output_inode, data, size);
     case TagErrorsInode: return get(r.errors_inode, data, size);
+    case TagKept: return get(r.kept, data, size);
     case TagPid:
         get(pid, data, size);
         r.pid = static_cast<pid_t>(pid); // indexed once the record is whole
@@ -257,6 +261,7 @@ bool write_slot(Keeper& k, const Record& r, bool empty) {
     s.sequence = e.sequence + 1;
     s.length = 0;
     if (!empty) encode(r, s);
+    if (!empty && k.upgrade.handing_over) Writer{s}.put(TagKept, r.kept);
     s.crc = checksum(s, s.sequence);
     const std::size_t size = offsetof(Slot, fields) + s.length;
     const unsigned which = e.newer ^ 1U;
@@ -289,6 +294,45 @@ const char* fault_of(int fd, const char* boot_id) {
     const auto size = static_cast<std::size_t>(st.st_size);
     if (size < kHeaderSize || (size - kHeaderSize) % kEntrySize != 0) return "is truncated";
     return nullptr;
+}
+
+void read_boot_id(char (&boot_id)[48]) {
+    proc::read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot_id, sizeof boot_id);
+    boot_id[std::strcspn(boot_id, "\n")] = '\0';
+}
+
+// Does this keeper understand the entry, or is there nothing in it?
+bool readable(const Slot (&slots)[2]) {
+    const bool a = valid(slots[0]), b = valid(slots[1]);
+    if (!a && !b) return slots[0].sequence == 0 && slots[1].sequence == 0;
+    const Slot& s = a && (!b || slots[0].sequence > slots[1].sequence) ? slots[0] : slots[1];
+    if (s.length == 0) return true;
+    Record r{};
+    decode(r, s);
+    return r.key[0] != '\0' && r.phase <= Phase::Failed;
+}
+
+// The two programs of one version speak one language.
+bool same_version(const char* program) {
+    char command[4200], answer[64] = {};
+    std::snprintf(command, sizeof command, "%s", program);
+    int ends[2];
+    if (pipe(ends) != 0) return false;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        dup2(ends[1], 1);
+        close(ends[0]);
+        execlp(command, command, "version", nullptr);
+        _exit(127);
+    }
+    close(ends[1]);
+    const Fd from(ends[0]);
+    std::size_t used = 0;
+    ssize_t n = 0;
+    while ((n = read(from.get(), answer + used, sizeof answer - 1 - used)) > 0)
+        used += static_cast<std::size_t>(n);
+    if (pid > 0) waitpid(pid, nullptr, 0);
+    return std::strcmp(answer, "keepwell " KEEPWELL_VERSION "\n") == 0;
 }
 
 // Its keeper's death kills a supervisor at once; this makes sure before there is a second one.
@@ -337,8 +381,7 @@ void load_entry(Keeper& k, std::uint32_t i) {
 
 bool open_state(Keeper& k) {
     char boot_id[48] = {};
-    proc::read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", boot_id, sizeof boot_id);
-    boot_id[std::strcspn(boot_id, "\n")] = '\0';
+    read_boot_id(boot_id);
     const int flags = O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
     k.state.fd.reset(openat(k.runtime.get(), "keeper.state", flags, 0600));
     struct stat st {};
@@ -365,6 +408,34 @@ bool open_state(Keeper& k) {
         for (std::uint32_t i = 0; i < k.state.capacity; ++i) load_entry(k, i);
     }
     return true;
+}
+
+int check_state(const char* runtime_dir, char** program) {
+    char boot_id[48] = {};
+    read_boot_id(boot_id);
+    if (!same_version(program[0])) {
+        say("%s is not of this keeper's version (%s): install both", program[0], KEEPWELL_VERSION);
+        return 1;
+    }
+    const Fd folder(open(runtime_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    const Fd file(openat(folder.get(), "keeper.state", O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+    if (!file) {
+        say("cannot read %s/keeper.state: %s", runtime_dir, std::strerror(errno));
+        return 1;
+    }
+    if (const char* fault = fault_of(file.get(), boot_id)) {
+        say("cannot take over: %s/keeper.state %s", runtime_dir, fault);
+        return 1;
+    }
+    Slot slots[2];
+    for (std::uint32_t i = 0; pread(file.get(), slots, sizeof slots, offset_of(i, 0)) ==
+                              static_cast<ssize_t>(sizeof slots);
+         ++i) {
+        if (readable(slots)) continue;
+        say("cannot take over: record %u of %s/keeper.state cannot be read", i, runtime_dir);
+        return 1;
+    }
+    return 0;
 }
 
 bool save(Keeper& k, Record& r) { return r.task || (take_entry(k, r) && write_slot(k, r, false)); }

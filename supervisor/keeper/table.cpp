@@ -163,7 +163,7 @@ Record* find_pid(Keeper& k, pid_t pid) {
 bool is_known(const Keeper& k, pid_t pid) {
     for (const Record* r = k.by_pid[bucket_of(pid)]; r != nullptr; r = r->next_of_pid)
         if (r->pid == pid) return true;
-    return pid == k.supervisor.pid;
+    return pid == k.supervisor.pid || pid == k.upgrade.pid;
 }
 
 void set_pid(Keeper& k, Record& r, pid_t pid) {
@@ -282,6 +282,8 @@ void reap_orphans(Keeper& k) {
             on_record_exit(k, *r, EPOLLIN);
         } else if (info.si_pid == k.supervisor.pid) {
             on_supervisor_exit(k);
+        } else if (info.si_pid == k.upgrade.pid) {
+            on_upgrade_check(k);
         } else {
             waitid(P_PID, static_cast<id_t>(info.si_pid), &info, WEXITED | WNOHANG);
             k.scan_wanted = true;

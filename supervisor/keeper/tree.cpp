@@ -149,7 +149,7 @@ void signal_tree(Keeper& k, Record& r, int signal, bool group_only) {
     }
     const Fd leaf(open_leaf(k, r));
     if (!leaf) return;
-    if (signal == SIGKILL && !group_only) {
+    if (signal == SIGKILL && !group_only && k.can.cgroup_kill) {
         const Fd file(openat(leaf.get(), "cgroup.kill", O_WRONLY | O_CLOEXEC));
         if (file && write(file.get(), "1", 1) == 1) return;
     }

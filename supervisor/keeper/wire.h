@@ -36,7 +36,8 @@ enum class Type : std::uint16_t {
     List,
     Alive,
     Finished,
-    Notify,       // text for the service manager follows
+    Notify,  // text for the service manager follows
+    Upgrade, // put the program that is installed now in your place
     MainPid = 20, // the unit says that another process of its own is the main one now
     // to the supervisor
     Welcome = 64,
@@ -48,6 +49,8 @@ enum class Type : std::uint16_t {
     Stop,
     Reload,
     MainChanged = 84, // the answer, with the main process as it is; `error` when it was refused
+    Leave,          // end, and touch no daemon
+    UpgradeRefused, // why follows
 };
 
 // Header::flags of Report
@@ -121,7 +124,7 @@ struct ListMessage {
 struct FinishedMessage {
     Header header;
     std::int32_t exit_code = 0;
-    std::uint32_t reserved = 0;
+    std::uint32_t leave = 0; // the daemons go on
 };
 struct WelcomeMessage { // with both ends of each staging pipe: read, write, read, write
     Header header;

@@ -52,6 +52,18 @@ bool send_plain(Keeper& k, wire::Type type) {
     return send_message(k, &h, sizeof h);
 }
 
+bool send_refusal(Keeper& k) {
+    struct {
+        wire::Header header;
+        char text[sizeof k.upgrade.text];
+    } m;
+    const std::size_t length = std::strlen(k.upgrade.text);
+    m.header.type = wire::Type::UpgradeRefused;
+    m.header.size = static_cast<std::uint32_t>(sizeof m.header + length);
+    std::memcpy(m.text, k.upgrade.text, length);
+    return send_message(k, &m, m.header.size);
+}
+
 wire::Report report_of(const Record& r, wire::Type type) {
     wire::Report m;
     m.header.type = type;
@@ -174,6 +186,8 @@ bool send_all(Keeper& k) {
            send_flag(s.list_asked, [&] { return send_page(k); }) &&
            send_flag(s.tell_stop, [&] { return send_plain(k, wire::Type::Stop); }) &&
            send_flag(s.tell_reload, [&] { return send_plain(k, wire::Type::Reload); }) &&
+           send_flag(s.tell_refused, [&] { return send_refusal(k); }) &&
+           send_flag(s.tell_leave, [&] { return send_plain(k, wire::Type::Leave); }) &&
            send_records(k);
 }
 
@@ -272,6 +286,7 @@ void greet(Keeper& k) {
     s.greeted = true;
     s.tell_welcome = true;
     s.tell_stop = s.tell_stop || k.stopping;
+    s.tell_leave = k.upgrade.agreed;
 }
 
 void take_alive(Keeper& k) {
@@ -320,6 +335,7 @@ bool take_main(Keeper& k, const unsigned char* data, std::size_t size) {
 bool take(Keeper& k, const wire::Header& h, const unsigned char* data, std::size_t size, int fd) {
     Supervisor& s = k.supervisor;
     if (!s.greeted && h.type != wire::Type::Hello) return false;
+    if (s.finished && h.type != wire::Type::Notify) return true; // it has said its last word
     wire::ListMessage list;
     wire::FinishedMessage finished;
     switch (h.type) {
@@ -329,6 +345,7 @@ bool take(Keeper& k, const wire::Header& h, const unsigned char* data, std::size
     case wire::Type::Signal: return take_signal(k, data, size);
     case wire::Type::Notify: return take_notice(k, data, size);
     case wire::Type::MainPid: return take_main(k, data, size);
+    case wire::Type::Upgrade: begin_upgrade(k); return true;
     case wire::Type::Spawn:
     case wire::Type::Task:
         if (size < sizeof(wire::SpawnMessage)) return false;
@@ -342,6 +359,7 @@ bool take(Keeper& k, const wire::Header& h, const unsigned char* data, std::size
     case wire::Type::Finished:
         if (!read_as(finished, data, size)) return false;
         s.finished = true;
+        s.left = finished.leave != 0;
         s.exit_code = finished.exit_code;
         s.kill_at_ns = now_ns() + 5'000'000'000;
         return true;
@@ -353,7 +371,9 @@ bool take(Keeper& k, const wire::Header& h, const unsigned char* data, std::size
     case wire::Type::Page:
     case wire::Type::Stop:
     case wire::Type::Reload:
-    case wire::Type::MainChanged: return false;
+    case wire::Type::MainChanged:
+    case wire::Type::Leave:
+    case wire::Type::UpgradeRefused: return false;
     }
     return false;
 }
@@ -426,7 +446,7 @@ void drop_link(Keeper& k) {
     Supervisor& s = k.supervisor;
     unwatch(k, s.link);
     s.greeted = s.send_blocked = s.waits_writable = s.list_asked = false;
-    s.tell_welcome = s.tell_reload = s.watchdog = false;
+    s.tell_welcome = s.tell_reload = s.tell_leave = s.tell_refused = s.watchdog = false;
     s.retry_send_ns = 0;
     for (std::uint32_t i = 0; i < k.record_count; ++i) {
         Record* r = k.records[i];

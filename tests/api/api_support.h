@@ -115,9 +115,15 @@ class FakeControl final : public Control {
         if (dry_run) return std::string(R"({"added":[]})");
         return Error{"a.toml:1:2: cannot read x\na.toml:3:4: cannot read y", 0};
     }
-    void shutdown(const Peer& peer) override {
+    void shutdown(const Peer& peer, bool leave) override {
         last_peer = peer;
-        ++shutdowns;
+        ++(leave ? leaves : shutdowns);
+    }
+    Status upgrade(const Peer& peer) override {
+        if (refusal) return *refusal;
+        last_peer = peer;
+        ++upgrades;
+        return Done{};
     }
 
     std::vector<UnitSnapshot> fleet;
@@ -130,7 +136,7 @@ class FakeControl final : public Control {
     std::map<std::string, ActionView> actions;
     Peer last_peer;
     std::vector<std::string> beats;
-    int shutdowns = 0;
+    int shutdowns = 0, leaves = 0, upgrades = 0;
 };
 
 struct Answer {

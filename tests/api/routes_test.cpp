@@ -245,6 +245,20 @@ TEST_F(RoutesTest, ShutdownIsAccepted) {
     EXPECT_EQ(control.last_peer.pid, static_cast<std::int64_t>(getpid()));
 }
 
+TEST_F(RoutesTest, ShutdownMayLeaveTheDaemons) {
+    EXPECT_EQ(post("/api/shutdown", R"({"leave":true})").status, 202);
+    EXPECT_EQ(control.leaves, 1);
+    EXPECT_EQ(control.shutdowns, 0);
+    expect_error(post("/api/shutdown", R"({"leave":1})"), 400, "bad_request");
+}
+
+TEST_F(RoutesTest, AnUpgradeIsAcceptedOrRefused) {
+    EXPECT_EQ(post("/api/upgrade").status, 202);
+    EXPECT_EQ(control.upgrades, 1);
+    control.refusal = Error{"cannot upgrade: keepwell is shutting down", 0};
+    expect_error(post("/api/upgrade"), 409, "conflict");
+}
+
 TEST_F(RoutesTest, ChangesNeedTheirHeaders) {
     const std::string line = "POST /api/shutdown HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n";
     expect_error(exchange(line + "\r\n"), 400, "bad_request");

@@ -7,7 +7,9 @@
 #include <unistd.h>
 
 int main(int argc, char** argv) {
-    if (argc != 4 || std::strcmp(argv[2], "--keeper-fd") != 0) return 2;
+    if (argc == 2 && std::strcmp(argv[1], "version") == 0)
+        return std::printf("keepwell " KEEPWELL_VERSION "\n") < 0 ? 1 : 0;
+    if (argc < 4 || std::strcmp(argv[2], "--keeper-fd") != 0) return 2;
     const int keeper = std::atoi(argv[3]);
     sockaddr_un address{};
     address.sun_family = AF_UNIX;

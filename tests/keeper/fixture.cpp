@@ -122,7 +122,7 @@ void KeeperTest::connect() {
     seen.clear();
     outputs.clear();
     stages.clear();
-    listed = lost = stop_asked = reload_asked = false;
+    listed = lost = stop_asked = reload_asked = leave_asked = false;
     KeeperClient::Hooks hooks;
     hooks.on_output = [this](const std::string& key, Generation, int pipe) {
         outputs[key].reset(pipe);
@@ -138,6 +138,8 @@ void KeeperTest::connect() {
     };
     hooks.on_stop_requested = [this] { stop_asked = true; };
     hooks.on_reload_requested = [this] { reload_asked = true; };
+    hooks.on_leave_requested = [this] { leave_asked = true; };
+    hooks.on_upgrade_refused = [this](const std::string& why) { upgrade_refused = why; };
     hooks.on_lost = [this] { lost = true; };
     client = std::make_unique<KeeperClient>(loop, clock, fd, hooks);
     client->set_listener(this);

@@ -72,6 +72,8 @@ class KeeperTest : public ::testing::TestWithParam<Mode>, public ProcessListener
     std::map<std::string, UniqueFd> outputs; // "a", and "a!" for a stderr of its own
     std::vector<UniqueFd> stages;
     bool listed = false, lost = false, stop_asked = false, reload_asked = false;
+    bool leave_asked = false;
+    std::string upgrade_refused;
     bool ack_all = true;
     std::unique_ptr<KeeperClient> client;
     pid_t keeper = 0, supervisor = 0;
@@ -84,9 +86,10 @@ class KeeperTest : public ::testing::TestWithParam<Mode>, public ProcessListener
 
 inline std::string mode_name(const ::testing::TestParamInfo<Mode>& info) { return info.param.name; }
 inline const Mode kFull{"Full", {}};
-inline const Mode kBare{
-    "Bare", {"KEEPWELL_NO_CGROUP=1", "KEEPWELL_NO_CLONE3=1", "KEEPWELL_NO_PIDFD_INFO=1"}};
-inline const Mode kJoining{"Joining", {"KEEPWELL_NO_CLONE3=1"}}; // cgroups without clone3
+inline const Mode kBare{"Bare", {"KEEPWELL_NO_CAPABILITIES=1"}};
+inline const Mode kJoining{"Joining", // cgroups of an older kernel
+                           {"KEEPWELL_NO_CLONE3=1", "KEEPWELL_NO_CGROUP_KILL=1",
+                            "KEEPWELL_NO_CLOSE_RANGE=1", "KEEPWELL_NO_CLONE_PIDFD=1"}};
 std::string read_text(const std::string& path);
 bool alive(std::int64_t pid); // and no zombie
 

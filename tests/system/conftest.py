@@ -164,7 +164,9 @@ class Fleet:
         self.status_file = self.dir / "status.json"
         self.config = self.dir / "keepwell.toml"
         self.output = self.dir / "keepwell.out"
-        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("KEEPWELL")}
+        self.program = KEEPWELL
+        # KEEPWELL_NO_…: the kernel's capabilities that this run of the tests does without.
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith("KEEPWELL") or k.startswith("KEEPWELL_NO_")}
         self.environment |= {"KEEPWELL_SOCKET": str(self.run_dir / "control.sock"), "NO_COLOR": "1"}
         self.cgroup = Cgroup()
         self.keeper = None
@@ -190,14 +192,14 @@ class Fleet:
 
     # -- processes
 
-    def start(self, *options, wait=True, before=None):
+    def start(self, *options, wait=True, before=None, prefix=()):
         def prepare():
             self.cgroup.join()
             if before:
                 before()
 
         with open(self.output, "ab") as out:
-            self.keeper = subprocess.Popen([str(KEEPWELL), "run", "-c", str(self.config), *options], env=self.environment,
+            self.keeper = subprocess.Popen([*prefix, str(self.program), "run", "-c", str(self.config), *options], env=self.environment,
                                            cwd=self.dir, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                                            start_new_session=True, preexec_fn=prepare)
         if wait:
@@ -231,7 +233,7 @@ class Fleet:
         self.wait_for(lambda: not alive(supervisor), "the supervisor to follow its keeper")
 
     def cli(self, *arguments, timeout=30, **keys):
-        return subprocess.run([str(KEEPWELL), *map(str, arguments)], env=self.environment | keys.pop("env", {}),
+        return subprocess.run([str(self.program), *map(str, arguments)], env=self.environment | keys.pop("env", {}),
                               cwd=self.dir, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=timeout * SLOW, **keys)
 

@@ -226,3 +226,51 @@ def test_twenty_units_killed_at_once_all_come_back_once(fleet):
         assert len(fleet.wait_starts(f"u{i}", 2)) == 2
     fleet.wait_healthy()
     assert all(u["last_exit"]["signal"] == 9 for u in fleet.live()["services"].values())
+
+
+def test_what_cannot_be_killed_is_named_others_go_on_and_it_ends_when_it_can(fleet):
+    freezer = pathlib.Path(f"/sys/fs/cgroup/freezer/keepwell-test-{os.getpid()}")
+    try:
+        freezer.mkdir()
+    except OSError:
+        pytest.skip("no v1 freezer here: nothing makes an unkillable process")
+    fleet.write(fleet.unit("stuck", "--fork-children", 1, keys=FAST + SOON) + fleet.unit("other", keys=FAST + SOON))
+    fleet.start()
+    fleet.wait_healthy()
+    pids = fleet.wait_for(lambda: len(t := tree_of(fleet, "stuck")) == 2 and t, "the whole tree")
+    try:
+        for pid in pids:
+            (freezer / "cgroup.procs").write_text(str(pid))
+        (freezer / "freezer.state").write_text("FROZEN")
+        done = fleet.cli("stop", "stuck")
+        assert done.returncode == 1
+        for pid in pids:
+            assert str(pid) in done.stdout + done.stderr
+        assert "state D" in done.stdout + done.stderr
+        unit = fleet.live("stuck")
+        assert unit["state"] == "stopping" and unit["reason"] == "not killed by SIGKILL"
+        fleet.ok("restart", "other")  # nobody waits for it
+        never(lambda: len(fleet.starts("stuck")) > 1, "a second instance beside it", 0.5)
+    finally:
+        (freezer / "freezer.state").write_text("THAWED")
+        fleet.wait_for(lambda: not any(map(alive, pids)), "the end of what was killed")
+        fleet.wait_for(lambda: not (freezer / "cgroup.procs").read_text(), "the empty group")
+        freezer.rmdir()
+    fleet.wait_state("stuck", "stopped")
+    fleet.ok("start", "stuck")
+
+
+def test_a_tree_that_forks_in_a_loop_is_killed_whole(fleet):
+    # At most four at a time: each lives a moment, forks the next and ignores what it may.
+    bomb = fleet.dir / "bomb.sh"
+    bomb.write_text("#!/bin/sh\ntrap '' TERM HUP INT\necho $$ >>pids\nsleep 0.02\nsetsid sh bomb.sh &\n")
+    fleet.write(f'[unit.bomb]\ncommand = ["/bin/sh", "-c", "trap \\"\\" TERM; sh bomb.sh & sh bomb.sh & sh bomb.sh & wait; exec sleep 60"]\n'
+                f'directory = "{fleet.dir}"\n{FAST}{SOON}')
+    fleet.start()
+    pids = fleet.dir / "pids"
+    fleet.wait_for(lambda: pids.exists() and len(pids.read_text().split()) > 20, "the forks")
+    fleet.ok("stop", "bomb")
+    assert fleet.live("bomb")["state"] == "stopped"
+    before = pids.read_text()
+    never(lambda: pids.read_text() != before, "something of the tree lives and forks", 0.3)
+    assert not [p for p in map(int, before.split()) if alive(p)]

@@ -200,3 +200,63 @@ def test_a_unit_stopped_by_hand_stays_stopped_over_both_kinds_of_kill(fleet):
     fleet.wait_healthy("other")
     assert fleet.live("web")["state"] == "stopped"
     assert len(fleet.starts("web")) == 1
+
+
+def test_a_supervisor_that_keeps_dying_soon_is_started_in_safe_mode_and_a_reload_ends_it(fleet):
+    fleet.write(fleet.unit("web") + fleet.unit("off"))
+    fleet.start()
+    fleet.wait_healthy()
+    fleet.ok("stop", "off")
+    fleet.wait_for(lambda: (fleet.state_dir / "wanted").exists(), "the wanted states")
+    pid = fleet.starts("web")[0].pid
+    assert "safe mode" not in fleet.live()["note"]
+    fleet.config.write_text("nonsense")  # safe: not even tried
+    for _ in range(3):
+        fleet.kill_supervisor()
+    assert "safe mode" in fleet.live()["note"]
+    assert "safe mode" in fleet.cli("status").stderr
+    assert (fleet.run_dir / "supervisor.state.corrupt-1").exists()
+    for n in range(2, 6):
+        (fleet.run_dir / f"supervisor.state.corrupt-{n}").touch()
+    fleet.kill_supervisor()  # it stays so, and what is kept aside is bounded
+    assert "safe mode" in fleet.live()["note"]
+    assert len(list(fleet.run_dir.glob("supervisor.state.corrupt-*"))) == 5
+    services = fleet.live()["services"]
+    assert services["web"]["pid"] == pid and len(fleet.starts("web")) == 1
+    assert services["off"]["state"] == "stopped" and len(fleet.starts("off")) == 1
+    assert fleet.cli("reload").returncode == 1
+    assert "safe mode" in fleet.live()["note"]
+    fleet.write(fleet.unit("web") + fleet.unit("off"))
+    fleet.ok("reload")
+    assert "safe mode" not in fleet.live()["note"]
+    assert fleet.live("web")["pid"] == pid
+    os.kill(pid, signal.SIGKILL)  # still looked after
+    fleet.wait_starts("web", 2)
+
+
+def test_another_boot_s_pids_are_nobody_s_and_wanted_states_hold(fleet):
+    fleet.write(fleet.unit("web") + fleet.unit("off") + fleet.unit("manual", keys="autostart = false\n" + FAST))
+    fleet.start()
+    fleet.wait_healthy("web", "off")
+    fleet.ok("stop", "off")
+    fleet.ok("start", "manual")
+    fleet.wait_for(lambda: b"manual" in (fleet.state_dir / "wanted").read_bytes(), "the wanted states")
+    old = {n: fleet.starts(n)[0].pid for n in ("web", "manual")}
+    fleet.kill_keeper()
+    for name in ("keeper.state", "supervisor.state"):
+        with open(fleet.run_dir / name, "r+b") as file:
+            file.seek(16)
+            file.write(b"00000000-1111-2222-3333-444444444444")
+    # Whoever has those pids now is a stranger, in no group of ours.
+    if fleet.cgroup.path:
+        for pid in old.values():
+            (fleet.cgroup.path / "cgroup.procs").write_text(str(pid))
+    fleet.start()
+    for name in old:
+        assert fleet.wait_starts(name, 2)[1].pid != old[name]
+    fleet.wait_healthy("web", "manual")
+    assert fleet.live("off")["state"] == "stopped" and len(fleet.starts("off")) == 1
+    fleet.ok("stop", "all")
+    for name, pid in old.items():
+        assert alive(pid)
+        assert not [n for n in fleet.notes(name) if n.pid == pid and n.what != "start"], "a stranger was signalled"
