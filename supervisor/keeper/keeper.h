@@ -64,6 +64,7 @@ struct Record {
     bool exit_known;
     bool exit_acked;
     bool tree_gone;
+    std::uint8_t empty_looks; // censuses in a row without a process of the tree
     bool timed_out;
     bool oom;
     std::uint32_t index;                // in Keeper::records
@@ -247,14 +248,16 @@ bool kernel_tells_exits();                // of processes that are not our child
 // spawn.cpp
 void spawn(Keeper&, Record&, const unsigned char* body, const wire::SpawnMessage&);
 bool start_supervisor(Keeper&);
-void close_from(const Keeper&, int first); // every descriptor from this one on
-pid_t clone_child(const Keeper&, int cgroup, bool share_files, int& pidfd);
 void release_lane(Keeper&, Record&);
 void make_spare(Keeper&);
 
 // output.cpp
 bool make_output_pipe(bool large, Fd& read_end, Fd& child_end);
 int open_log_file(const wire::Body&, char* path); // in the child; errno in negative on failure
+
+// clone.cpp
+void close_from(const Keeper&, int first); // every descriptor from this one on
+pid_t clone_child(const Keeper&, int cgroup, bool share_files, int& pidfd);
 
 // cgroup.cpp
 void find_cgroup(Keeper&);

@@ -7,10 +7,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/close_range.h>
-#include <linux/sched.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
@@ -18,7 +16,6 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
-#include <sys/wait.h>
 
 namespace keepwell::keeper {
 
@@ -341,52 +338,6 @@ void release_lane(Keeper& k, Record& r) {
     for (int i = 0; i < kLaneSize; ++i) dup3(kNullFd, base + i, O_CLOEXEC);
     k.lanes[r.lane] = false;
     r.lane = kNoLane;
-}
-
-void close_from(const Keeper& k, int first) {
-    if (k.can.close_range && close_range(static_cast<unsigned>(first), ~0U, 0) == 0) return;
-    DIR* dir = opendir("/proc/self/fd");
-    if (dir == nullptr) return;
-    while (const dirent* entry = readdir(dir)) {
-        const long fd = std::strtol(entry->d_name, nullptr, 10);
-        if (fd >= first && fd != dirfd(dir)) close(static_cast<int>(fd));
-    }
-    closedir(dir);
-}
-
-namespace {
-
-// A child whose handle cannot be had reads EOF instead of the go byte, or is killed.
-pid_t with_pidfd(pid_t pid, int& pidfd) {
-    if (pid <= 0 || pidfd >= 0) return pid;
-    pidfd = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
-    if (pidfd >= 0) return pid;
-    const int error = errno;
-    kill(pid, SIGKILL);
-    waitpid(pid, nullptr, 0);
-    errno = error;
-    return -1;
-}
-
-} // namespace
-
-// In the child it returns 0, as fork does.
-pid_t clone_child(const Keeper& k, int cgroup, bool share_files, int& pidfd) {
-    const std::uint64_t flags =
-        (k.can.clone_pidfd ? CLONE_PIDFD : 0) | (share_files ? CLONE_FILES : 0);
-    const bool into = cgroup >= 0 && k.can.into_cgroup;
-    pidfd = -1;
-    if (k.can.clone3) {
-        clone_args args{};
-        args.flags = flags | (into ? CLONE_INTO_CGROUP : 0);
-        args.pidfd = k.can.clone_pidfd ? reinterpret_cast<std::uintptr_t>(&pidfd) : 0;
-        args.exit_signal = SIGCHLD;
-        args.cgroup = into ? static_cast<std::uint64_t>(cgroup) : 0;
-        return with_pidfd(static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args)), pidfd);
-    }
-    return with_pidfd(
-        static_cast<pid_t>(syscall(SYS_clone, flags | SIGCHLD, nullptr, &pidfd, nullptr, nullptr)),
-        pidfd);
 }
 
 void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMessage& m) {

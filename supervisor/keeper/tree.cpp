@@ -15,7 +15,9 @@ namespace keepwell::keeper {
 
 namespace {
 
-constexpr std::int64_t kScanEveryNs = 250'000'000;
+constexpr std::int64_t kScanEveryNs = 250'000'000, kLookAgainNs = 1'000'000;
+// A process may fork and end while /proc is read, so that neither it nor its child is met.
+constexpr int kEmptyLooks = 3;
 constexpr int kKillRounds = 16; // a tree that forks faster than this is met again by the engine
 
 struct Process {
@@ -205,9 +207,39 @@ bool in_tree(Keeper& k, const Record& r, pid_t pid) {
     return process != nullptr && process->owner == &r;
 }
 
+namespace {
+
+bool met(const Census& census, const Record& r) {
+    for (std::size_t i = 0; i < census.count; ++i)
+        if (census.list[i].owner == &r) return true;
+    return false;
+}
+
 // One census answers for every record that waits for the end of its tree.
+void take_census(Keeper& k) {
+    Census census(k);
+    census.take();
+    for (std::uint32_t i = 0; i < k.record_count; ++i) {
+        Record* r = k.records[i];
+        if (r == nullptr || r->leaf || r->phase != Phase::Exited || r->tree_gone) continue;
+        r->empty_looks = met(census, *r) ? 0 : static_cast<std::uint8_t>(r->empty_looks + 1);
+        if (r->empty_looks < kEmptyLooks) {
+            k.scan_wanted = true;
+            if (r->empty_looks > 0) k.next_scan_ns = now_ns() + kLookAgainNs;
+            continue;
+        }
+        r->tree_gone = true;
+        save(k, *r);
+        tell(k, *r, kTellTree);
+        settle(k, *r);
+    }
+}
+
+} // namespace
+
 void scan_trees(Keeper& k) {
     k.scan_wanted = false;
+    k.next_scan_ns = now_ns() + kScanEveryNs;
     bool by_census = false;
     for (std::uint32_t i = 0; i < k.record_count; ++i) {
         Record* r = k.records[i];
@@ -217,26 +249,7 @@ void scan_trees(Keeper& k) {
         else if (r->watch < 0)
             check_tree(k, *r);
     }
-    if (by_census) {
-        Census census(k);
-        census.take();
-        for (std::uint32_t i = 0; i < k.record_count; ++i) {
-            Record* r = k.records[i];
-            if (r == nullptr || r->leaf || r->phase != Phase::Exited || r->tree_gone) continue;
-            bool empty = true;
-            for (std::size_t p = 0; empty && p < census.count; ++p)
-                empty = census.list[p].owner != r;
-            if (!empty) {
-                k.scan_wanted = true;
-                continue;
-            }
-            r->tree_gone = true;
-            save(k, *r);
-            tell(k, *r, kTellTree);
-            settle(k, *r);
-        }
-    }
-    k.next_scan_ns = now_ns() + kScanEveryNs;
+    if (by_census) take_census(k);
 }
 
 } // namespace keepwell::keeper
