@@ -32,6 +32,10 @@ struct Instance {
     bool tree_gone = false;
 };
 
+void call(const std::function<void()>& hook) {
+    if (hook) hook();
+}
+
 struct Unsent { // spawns that failed before they reached the keeper
     std::string key;
     Generation generation = 0;
@@ -130,9 +134,7 @@ struct KeeperClient::Impl {
     }
 
     void on_message(Received& in);
-    void on_lost() {
-        if (hooks.on_lost) hooks.on_lost();
-    }
+    void on_lost() { call(hooks.on_lost); }
     void welcome(const wire::WelcomeMessage&, Received&);
     void page(Received&);
     void adopt(const wire::Report&, Ends);
@@ -177,15 +179,9 @@ void KeeperClient::Impl::on_message(Received& in) {
     case wire::Type::MainChanged:
         if (const auto m = read_message<wire::Report>(in)) report(*m, in);
         return;
-    case wire::Type::Stop:
-        if (hooks.on_stop_requested) hooks.on_stop_requested();
-        return;
-    case wire::Type::Reload:
-        if (hooks.on_reload_requested) hooks.on_reload_requested();
-        return;
-    case wire::Type::Leave:
-        if (hooks.on_leave_requested) hooks.on_leave_requested();
-        return;
+    case wire::Type::Stop: return call(hooks.on_stop_requested);
+    case wire::Type::Reload: return call(hooks.on_reload_requested);
+    case wire::Type::Leave: return call(hooks.on_leave_requested);
     case wire::Type::UpgradeRefused:
         if (hooks.on_upgrade_refused)
             hooks.on_upgrade_refused(

@@ -36,8 +36,8 @@ enum class Type : std::uint16_t {
     List,
     Alive,
     Finished,
-    Notify,  // text for the service manager follows
-    Upgrade, // put the program that is installed now in your place
+    Notify,       // text for the service manager follows
+    Upgrade,      // put the program that is installed now in your place
     MainPid = 20, // the unit says that another process of its own is the main one now
     // to the supervisor
     Welcome = 64,
@@ -49,8 +49,8 @@ enum class Type : std::uint16_t {
     Stop,
     Reload,
     MainChanged = 84, // the answer, with the main process as it is; `error` when it was refused
-    Leave,          // end, and touch no daemon
-    UpgradeRefused, // why follows
+    Leave,            // end, and touch no daemon
+    UpgradeRefused,   // why follows
 };
 
 // Header::flags of Report
