@@ -4,6 +4,7 @@
 #include "supervisor/keeper/link.h"
 #include "supervisor/keeper/proc.h"
 #include "supervisor/keeper/spawn_body.h"
+#include "supervisor/keeper/survivors.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -75,27 +76,6 @@ Ends take_ends(const wire::Report& m, std::vector<UniqueFd>& fds, std::size_t& n
     e.errors = one(wire::kErrors);
     e.notify = one(wire::kNotify);
     return e;
-}
-
-struct Search { // for survivors without a cgroup: descendants, and the mark
-    std::unordered_map<pid_t, pid_t> parents;
-    std::unordered_set<pid_t> found;
-    std::string mark;
-    std::int64_t main = 0;
-    std::string fleet;
-};
-
-void visit_process(void* context, pid_t pid) {
-    auto& s = *static_cast<Search*>(context);
-    proc::Stat stat;
-    proc::Mark mark;
-    if (!proc::read_stat(pid, stat)) return;
-    s.parents[pid] = stat.ppid;
-    const auto marked = [&] {
-        return proc::read_mark(pid, mark) && s.mark == mark.unit &&
-               (mark.fleet[0] == '\0' || s.fleet == mark.fleet);
-    };
-    if (pid == s.main || stat.session == s.main || marked()) s.found.insert(pid);
 }
 
 } // namespace
@@ -471,20 +451,7 @@ std::vector<Survivor> KeeperClient::survivors(const std::string& key) {
                 [](void* to, pid_t pid) { static_cast<std::vector<pid_t>*>(to)->push_back(pid); },
                 &pids);
     } else {
-        Search s;
-        s.mark = key;
-        s.fleet = impl_->fleet;
-        s.main = it->second.pid;
-        proc::each_process(visit_process, &s);
-        for (const auto& [pid, first] : s.parents) {
-            pid_t at = pid;
-            for (int depth = 0; at > 1 && depth < 64 && !s.found.contains(at); ++depth) {
-                const auto parent = s.parents.find(at);
-                at = parent == s.parents.end() ? 0 : parent->second;
-            }
-            if (s.found.contains(at)) pids.push_back(pid);
-        }
-        std::sort(pids.begin(), pids.end());
+        pids = marked_tree(key, impl_->fleet, it->second.pid);
     }
     std::vector<Survivor> out;
     for (const pid_t pid : pids) {
