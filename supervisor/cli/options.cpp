@@ -198,7 +198,8 @@ class Builder {
         auto* graph =
             add("graph", Command::Graph, "what needs what, and who holds whom back", kLook);
         names(graph, false);
-        for (auto* sub : {status, show, health, checks, logs, why, explain, events, graph}) json(sub);
+        for (auto* sub : {status, show, health, checks, logs, why, explain, events, graph})
+            json(sub);
         graph->add_flag("--dot", o_.dot, "print a graph for Graphviz")->excludes("--json");
     }
 

@@ -67,8 +67,8 @@ struct Options {
     bool follow = false;
     bool dry_run = false;
     bool last_good = false;
-    bool once = false; // status --once
-    bool dot = false;  // graph --dot
+    bool once = false;     // status --once
+    bool dot = false;      // graph --dot
     bool leave = false;    // shutdown: the daemons go on
     bool safe = false;     // supervise
     std::string state_dir; // supervise: where the last good configuration is
