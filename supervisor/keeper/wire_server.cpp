@@ -220,7 +220,7 @@ bool valid_body(const unsigned char* body, std::size_t size) {
 void start(Keeper& k, const wire::SpawnMessage& m, const unsigned char* body, std::size_t size) {
     const bool task = m.header.type == wire::Type::Task;
     const char* key = m.header.key;
-    const bool bad_key = task ? m.header.generation == 0
+    const bool bad_key = task ? m.header.generation == 0 || key[0] != '\0'
                               : key[0] == '\0' || key[0] == '.' || std::strchr(key, '/') != nullptr;
     if (bad_key || !valid_body(body, size)) return refuse(k, m.header, wire::Stage::Keeper, EINVAL);
     if (k.stopping_alone) return refuse(k, m.header, wire::Stage::Keeper, ESHUTDOWN);

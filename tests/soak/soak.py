@@ -14,7 +14,7 @@ import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(TOP / "tests/system"))
-from conftest import FAST, Fleet, alive  # noqa: E402
+from conftest import FAST, Fleet, alive, command_line  # noqa: E402
 
 
 def memory_kib(pid):
@@ -62,14 +62,17 @@ class Soak:
             pass
 
     def kill_child(self):
-        if starts := self.fleet.starts(self.name()):
+        name = self.name()
+        starts = self.fleet.starts(name)
+        # Never a stranger that has the pid of one which is gone.
+        if starts and str(self.fleet.record(name)).encode() in command_line(starts[-1].pid):
             self.kill(starts[-1].pid)
             self.counts["child kills"] += 1
 
     def kill_member(self):
         name = f"u{self.rng.randrange(self.units // 8) * 8 + 1}"
         members = [n.pid for n in self.fleet.notes(name) if n.what == "child"]
-        if members and alive(members[-1]):
+        if members and str(self.fleet.record(name)).encode() in command_line(members[-1]):
             self.kill(members[-1])
             self.counts["tree member kills"] += 1
 
@@ -144,7 +147,9 @@ class Soak:
         for i in range(self.units):
             name = f"u{i}"
             doubles = [n for n in self.fleet.notes(name) if n.what == "double"]
-            living = [s.pid for s in self.fleet.starts(name) if alive(s.pid)]
+            # In so long a time pids come round again: only a process with this unit's command line counts.
+            mine = str(self.fleet.record(name)).encode()
+            living = [p for p in {s.pid for s in self.fleet.starts(name)} if alive(p) and mine in command_line(p)]
             if doubles:
                 bad.append(f"{name}: {len(doubles)} instances beside another")
             if len(living) != 1:

@@ -234,3 +234,12 @@ def alive_zombie(name):
         return int(fields[1]) if fields[0] == "Z" else None
     except (OSError, ValueError):
         return None
+
+
+def test_a_child_has_no_signal_blocked_or_ignored(fleet):
+    # Not through a shell: that clears its own mask.
+    fleet.write('[unit.web]\ncommand = ["/bin/cat", "/proc/self/status"]\nrestart = "never"\n')
+    fleet.start()
+    fleet.wait_for(lambda: b"SigIgn" in fleet.log_text("web"), "its own status")
+    masks = dict(line.split(":\t") for line in fleet.log_text("web").decode().splitlines() if line.startswith("Sig"))
+    assert int(masks["SigBlk"], 16) == 0 and int(masks["SigIgn"], 16) == 0
