@@ -144,6 +144,7 @@ class Soak:
 
     def judge(self):
         bad = []
+        services = self.fleet.live()["services"]
         for i in range(self.units):
             name = f"u{i}"
             doubles = [n for n in self.fleet.notes(name) if n.what == "double"]
@@ -153,7 +154,9 @@ class Soak:
             if doubles:
                 bad.append(f"{name}: {len(doubles)} instances beside another")
             if len(living) != 1:
-                bad.append(f"{name}: {len(living)} instances live at the end")
+                unit = services.get(name, {})
+                bad.append(f"{name}: {len(living)} instances live at the end; keepwell says {unit.get('state')}, pid {unit.get('pid')}, "
+                           f"{unit.get('reason')!r}; last notes {self.fleet.notes(name)[-3:]}")
         print("counts: " + ", ".join(f"{n} {what}" for what, n in self.counts.items()) +
               f"; {sum(len(self.fleet.starts(f'u{i}')) for i in range(self.units))} starts, {len(self.samples)} samples")
         half = len(self.samples) // 2
