@@ -53,7 +53,8 @@ class Once {
         for (UnitIndex i = 0; i < units_.size(); ++i) {
             const UnitSpec& spec = units_[i].spec;
             checks_.start(i, spec, 0);
-            for (CheckIndex c = 0; c < spec.checks.size(); ++c) {
+            for (std::size_t n = 0; n < spec.checks.size(); ++n) {
+                const auto c = static_cast<CheckIndex>(n);
                 // Who waits for a heartbeat cannot be asked.
                 if (!spec.checks[c].enabled || !checks_.has_answer(i, c)) continue;
                 ++left_;

@@ -64,6 +64,7 @@ void AsyncClient::post(const std::string& path, const std::string& json, long ti
 
 void AsyncClient::wait(std::vector<pollfd>& others, int timeout_ms) {
     std::vector<curl_waitfd> extra;
+    extra.reserve(others.size());
     for (const auto& other : others) extra.push_back({other.fd, CURL_WAIT_POLLIN, 0});
     int running = 0;
     curl_multi_perform(impl_->multi.get(), &running);

@@ -20,8 +20,9 @@ std::vector<std::string> texts(const Json& list) {
 }
 
 std::vector<Edge> edges_of(const Json& service) {
-    std::vector<Edge> out;
     const auto required = texts(service["requires"]);
+    std::vector<Edge> out;
+    out.reserve(required.size());
     for (const auto& key : required) out.push_back({key, true});
     for (const auto& key : texts(service["after"])) {
         const bool known = std::find(required.begin(), required.end(), key) != required.end();
