@@ -58,6 +58,13 @@ std::string of_spawn(const Reason& reason) {
     return text;
 }
 
+std::string of_exit(const ExitStatus& status, const UnitSpec& spec) {
+    std::string text = describe(status);
+    if (const auto& limit = spec.process.limits.memory; limit && status.oom)
+        text += " (memory limit " + human_size(*limit) + ")";
+    return text;
+}
+
 } // namespace
 
 std::string describe(const Reason& reason, const UnitSpec& spec,
@@ -74,7 +81,7 @@ std::string describe(const Reason& reason, const UnitSpec& spec,
         return text + " (" + std::to_string(reason.count) + "/" + std::to_string(reason.of) + ")";
     }
     case ReasonKind::CheckWarning: return of_check(reason, spec, detail, "slow");
-    case ReasonKind::Exited: return describe(reason.status);
+    case ReasonKind::Exited: return of_exit(reason.status, spec);
     case ReasonKind::SpawnFailed: return "cannot start: " + of_spawn(reason);
     case ReasonKind::HostBusy: return "host busy: " + of_spawn(reason);
     case ReasonKind::NotReady: return "not ready after " + human_duration(spec.ready_timeout);
@@ -118,6 +125,16 @@ std::string human_duration(Duration d) {
         return text;
     }
     return sign + "0s";
+}
+
+std::string human_size(std::uint64_t bytes) {
+    static constexpr std::array units = {"B", "K", "M", "G", "T", "P"};
+    std::size_t unit = 0;
+    std::uint64_t tenths = bytes * 10;
+    for (; tenths >= 10240 && unit + 1 < units.size(); ++unit) tenths /= 1024;
+    std::string text = std::to_string(tenths / 10);
+    if (tenths < 100 && tenths % 10 != 0) text += '.' + std::to_string(tenths % 10);
+    return text + units[unit];
 }
 
 } // namespace keepwell

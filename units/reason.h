@@ -19,4 +19,7 @@ std::string describe(const Reason& reason, const UnitSpec& spec,
 // "500ms", "2s", "1m 30s", "3h 2m", "12d": at most two units, for tables and timelines.
 std::string human_duration(Duration);
 
+// "812B", "4K", "1.5M": powers of 1024, cut off.
+std::string human_size(std::uint64_t bytes);
+
 } // namespace keepwell

@@ -32,7 +32,8 @@ struct CheckView {
     std::string host;       // tcp only
     std::uint16_t port = 0; // tcp only
     std::optional<ComponentSpec> component;
-    WallTime failing_since; // 0 = passing
+    WallTime failing_since;   // 0 = passing
+    WallTime cert_expires_at; // 0 = none seen
 };
 
 struct UnitSnapshot {
@@ -92,6 +93,8 @@ struct UnitSnapshot {
     // log capture
     std::uint64_t log_dropped_bytes = 0;
     std::string log_error; // "" when writing works
+    // What the configuration asks for and this host does not do, for people.
+    std::vector<std::string> warnings;
 };
 
 struct HostMetrics {

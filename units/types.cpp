@@ -49,7 +49,8 @@ constexpr auto kStages = std::to_array<std::string_view>(
      "exec", "pre_start", "timeout", "keeper"});
 static_assert(ends_with(kStages, SpawnStage::Keeper));
 
-constexpr auto kProbes = std::to_array<std::string_view>({"http", "tcp", "exec", "heartbeat"});
+constexpr auto kProbes = std::to_array<std::string_view>(
+    {"http", "tcp", "exec", "unix", "process", "port", "file", "resource", "heartbeat"});
 static_assert(kProbes.size() == std::variant_size_v<ProbeSpec>);
 
 struct SignalName {
@@ -110,7 +111,7 @@ std::string describe(const ExitStatus& status) {
     if (!status.known) return "ended, status unknown";
     std::string text =
         status.signal == 0 ? "exit " + std::to_string(status.code) : signal_name(status.signal);
-    if (status.oom) text += " (out of memory)";
+    if (status.oom) text = "killed by the OOM killer";
     if (status.core) text += " (core dumped)";
     return text;
 }

@@ -91,7 +91,8 @@ struct Policy {
 
 struct TlsSpec {
     bool verify = true;
-    std::string ca; // file; empty = the system's
+    std::string ca;                         // file; empty = the system's
+    std::optional<Duration> expires_within; // degraded when the certificate ends this soon
     bool operator==(const TlsSpec&) const = default;
 };
 struct StatusRange { // inclusive
@@ -118,8 +119,15 @@ struct TcpCheckSpec {
     std::string host = "127.0.0.1";
     std::uint16_t port = 0;
     std::string send;
-    std::string expect; // substring of what comes back; empty = a connection is enough
+    std::string expect;         // substring of what comes back; empty = a connection is enough
+    std::optional<TlsSpec> tls; // a handshake belongs to the connection
     bool operator==(const TcpCheckSpec&) const = default;
+};
+struct UnixCheckSpec { // a stream socket
+    std::string path;
+    std::string send;
+    std::string expect; // as for tcp
+    bool operator==(const UnixCheckSpec&) const = default;
 };
 struct UserSpec { // resolved at load, in the parent; never looked up in a child
     std::string name;
@@ -141,7 +149,37 @@ struct HeartbeatCheckSpec { // a beat (sd_notify WATCHDOG=1, `keepwell beat`) ca
     Duration within = 30s;
     bool operator==(const HeartbeatCheckSpec&) const = default;
 };
-using ProbeSpec = std::variant<HttpCheckSpec, TcpCheckSpec, ExecCheckSpec, HeartbeatCheckSpec>;
+struct ProcessCheckSpec { // of the whole host, keepwell itself excepted
+    // Any of them, without case: with * or ? a glob over the whole name or command line, else a
+    // part of either.
+    std::vector<std::string> match, exclude;
+    std::uint32_t min = 1;
+    std::optional<std::uint32_t> max;
+    bool operator==(const ProcessCheckSpec&) const = default;
+};
+enum class PortExpect { Bound, Free };
+struct PortCheckSpec { // a TCP listener on this host
+    std::uint16_t port = 0;
+    PortExpect expect = PortExpect::Bound;
+    bool own = false; // the listener belongs to the unit's own tree
+    bool operator==(const PortCheckSpec&) const = default;
+};
+struct FileCheckSpec { // a regular file, or a folder
+    std::string path;
+    std::optional<Duration> max_age;
+    std::optional<std::uint64_t> max_size;
+    std::string contains;
+    bool writable = false;
+    bool operator==(const FileCheckSpec&) const = default;
+};
+struct ResourceCheckSpec {     // upper limits of the unit's whole tree
+    std::optional<double> cpu; // percent of one core
+    std::optional<std::uint64_t> memory, fds, threads, children;
+    Duration hold{}; // over the limit for this long without a break; `for` in the configuration
+    bool operator==(const ResourceCheckSpec&) const = default;
+};
+using ProbeSpec = std::variant<HttpCheckSpec, TcpCheckSpec, ExecCheckSpec, UnixCheckSpec,
+                               ProcessCheckSpec, PortCheckSpec, FileCheckSpec, ResourceCheckSpec, HeartbeatCheckSpec>;
 
 enum class ComponentStyle { Bool, UpDown, Operational };
 struct ComponentSpec {
@@ -167,13 +205,16 @@ struct CheckSpec {
     std::optional<ComponentSpec> component;
     bool operator==(const CheckSpec&) const = default;
 };
-std::string_view type_name(const ProbeSpec&) noexcept; // "http" "tcp" "exec"
+std::string_view type_name(const ProbeSpec&) noexcept; // as in the configuration
 
 // ---- process
 // ----------------------------------------------------------------------------------------------------
 
-struct LimitSpec { // rlimits; nullopt = leave what keepwell's caller had
-    std::optional<std::uint64_t> nofile, core = 0, nproc, stack, as, fsize, memlock;
+struct LimitSpec { // nullopt = leave what keepwell's caller had
+    std::optional<std::uint64_t> nofile, core = 0, nproc, stack, as, fsize, memlock; // rlimits
+    // Of the daemon's whole tree, by cgroups; not of its hooks and checks.
+    std::optional<std::uint64_t> memory;
+    std::optional<std::uint32_t> cpu, pids; // cpu: percent of one core
     bool operator==(const LimitSpec&) const = default;
 };
 struct ProcessSpec {

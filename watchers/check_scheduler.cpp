@@ -1,13 +1,17 @@
 #include "watchers/check_scheduler.h"
 
+#include "watchers/certificate.h"
 #include "watchers/exec_check.h"
 #include "watchers/heartbeat_check.h"
 #include "watchers/http_check.h"
+#include "watchers/local_checks.h"
 #include "watchers/schedule.h"
 #include "watchers/tcp_check.h"
 #include "watchers/text.h"
 
 #include <algorithm>
+#include <atomic>
+#include <memory>
 #include <unordered_map>
 #include <utility>
 #include <variant>
@@ -24,7 +28,16 @@ constexpr Duration kAnswerGrace = 2s;
 // A beat that waits in its socket is read before it is missed: one turn of the loop.
 constexpr Duration kBeatTurn = 1ms;
 
-enum class Port { Http, Tcp, Tasks, Beats };
+// A renewed certificate is noticed within this time, at the price of one new connection.
+constexpr Duration kCertificateAge = 1h;
+
+bool is_https(const std::string& url) noexcept {
+    return url.size() > 5 && (url[4] == 's' || url[4] == 'S');
+}
+
+enum class Port { Http, Tcp, Tasks, Pool, Beats };
+
+using Lane = Offload::Lane;
 
 } // namespace
 
@@ -45,6 +58,10 @@ struct CheckScheduler::Impl {
         Instant ended{};
         Beats beats;         // of a heartbeat check
         bool failed = false; // the last result
+        std::optional<WallTime> cert; // end of the certificate that was last seen
+        Instant cert_seen{};
+        std::shared_ptr<std::atomic<bool>> at_work; // of the last work in the pool
+        std::shared_ptr<ResourceMemory> memory = std::make_shared<ResourceMemory>();
     };
     struct Unit {
         Generation generation = 0;
@@ -73,13 +90,16 @@ struct CheckScheduler::Impl {
         check.run = 0;
         cancel_call(check);
     }
-    void cancel_call(const Check& check) noexcept {
+    // False: the run never began.
+    bool cancel_call(const Check& check) noexcept {
         switch (check.port) {
         case Port::Http: ports.http.cancel(check.call); break;
         case Port::Tcp: ports.tcp.cancel(check.call); break;
         case Port::Tasks: ports.tasks.cancel(check.call); break;
         case Port::Beats: ports.timers.cancel(check.call); break;
+        case Port::Pool: return check.call == 0 || ports.offload.cancel(check.call);
         }
+        return true;
     }
 
     void disarm(Check& check) noexcept {
@@ -129,40 +149,110 @@ struct CheckScheduler::Impl {
     }
     void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const HttpCheckSpec& http) {
         check.port = Port::Http;
-        check.call = ports.http.start(
-            http_request(http, check.spec.timeout),
-            [this, u, c, run = check.run](const HttpResult& result) {
-                finish(u, c, run, [&](const CheckSpec& spec) {
-                    return evaluate_http(spec, std::get<HttpCheckSpec>(spec.probe), result);
+        HttpRequest request = http_request(http, check.spec.timeout);
+        const bool known = check.cert && check.started - check.cert_seen < kCertificateAge;
+        request.fresh_connection = is_https(http.url) && !known;
+        check.call =
+            ports.http.start(request, [this, u, c, run = check.run](const HttpResult& result) {
+                finish(u, c, run, [&](Check& k) {
+                    const auto& spec = std::get<HttpCheckSpec>(k.spec.probe);
+                    return certified(k, spec.tls, evaluate_http(k.spec, spec, result),
+                                     result.cert_expires_at);
                 });
             });
     }
     void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const TcpCheckSpec& tcp) {
         check.port = Port::Tcp;
-        check.call = ports.tcp.start(tcp_request(tcp, check.spec.timeout),
-                                     [this, u, c, run = check.run](const TcpResult& result) {
-                                         finish(u, c, run, [&](const CheckSpec& spec) {
-                                             return evaluate_tcp(spec, result);
-                                         });
-                                     });
+        check.call = ports.tcp.start(
+            tcp_request(tcp, check.spec.timeout),
+            [this, u, c, run = check.run](const TcpResult& result) {
+                finish(u, c, run, [&](Check& k) {
+                    const auto& spec = std::get<TcpCheckSpec>(k.spec.probe);
+                    return certified(k, spec.tls.value_or(TlsSpec{}), evaluate_tcp(k.spec, result),
+                                     result.cert_expires_at);
+                });
+            });
+    }
+    // What a reused connection does not tell was told by an earlier one.
+    Observation certified(Check& check, const TlsSpec& tls, Observation seen,
+                          std::optional<WallTime> expires_at) const {
+        if (expires_at) {
+            check.cert = expires_at;
+            check.cert_seen = ports.clock.now();
+        }
+        judge_certificate(seen, tls.expires_within, check.cert, ports.clock.wall());
+        return seen;
     }
     void call(UnitIndex u, CheckIndex c, const Unit& unit, Check& check,
               const ExecCheckSpec& exec) {
         check.port = Port::Tasks;
-        check.call = ports.tasks.run(exec_request(unit.key, unit.process, check.spec, exec),
-                                     [this, u, c, run = check.run](const TaskResult& result) {
-                                         finish(u, c, run, [&](const CheckSpec& spec) {
-                                             return evaluate_exec(
-                                                 spec, std::get<ExecCheckSpec>(spec.probe), result);
-                                         });
-                                     });
+        check.call = ports.tasks.run(
+            exec_request(unit.key, unit.process, check.spec, exec),
+            [this, u, c, run = check.run](const TaskResult& result) {
+                finish(u, c, run, [&](Check& k) {
+                    return evaluate_exec(k.spec, std::get<ExecCheckSpec>(k.spec.probe), result);
+                });
+            });
+    }
+
+    void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const UnixCheckSpec& unix) {
+        check.port = Port::Tcp;
+        check.call = ports.tcp.start(
+            unix_request(unix, check.spec.timeout),
+            [this, u, c, run = check.run](const TcpResult& result) {
+                finish(u, c, run, [&](Check& k) { return evaluate_tcp(k.spec, result); });
+            });
+    }
+    void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const ProcessCheckSpec& spec) {
+        look(u, c, check, Lane::Proc, [spec, table = table, now = check.started] {
+            return look_at_processes(spec, table->entries(now));
+        });
+    }
+    void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const PortCheckSpec& spec) {
+        look(u, c, check, Lane::Proc,
+             [spec, tree = ports.tree(u)] { return look_at_port(spec, tree); });
+    }
+    void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const FileCheckSpec& spec) {
+        look(u, c, check, Lane::Disk,
+             [spec, now = ports.clock.wall()] { return look_at_file(spec, now); });
+    }
+    void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const ResourceCheckSpec& spec) {
+        look(u, c, check, Lane::Proc,
+             [spec, tree = ports.tree(u), memory = check.memory, now = check.started] {
+                 return look_at_resources(spec, tree, *memory, now);
+             });
+    }
+
+    // Work that still hangs from an earlier run keeps its thread: it does not get another one, and
+    // this run ends at its deadline.
+    void look(UnitIndex u, CheckIndex c, Check& check, Lane lane,
+              std::function<Observation()> work) {
+        check.port = Port::Pool;
+        check.call = 0;
+        if (check.at_work && *check.at_work) return;
+        const auto at_work = std::make_shared<std::atomic<bool>>(false);
+        const auto seen = std::make_shared<Observation>();
+        check.at_work = at_work;
+        check.call = ports.offload.run(
+            lane,
+            [at_work, seen, work = std::move(work)] {
+                *at_work = true;
+                *seen = work();
+                *at_work = false;
+            },
+            [this, u, c, seen, run = check.run, started = check.started] {
+                finish(u, c, run, [&](Check&) {
+                    seen->took = ports.clock.now() - started;
+                    return *seen;
+                });
+            });
     }
     void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const HeartbeatCheckSpec&) {
         check.port = Port::Beats;
         check.call = ports.timers.arm(check.started + kBeatTurn, [this, u, c, run = check.run] {
-            finish(u, c, run, [&](const CheckSpec& spec) {
-                return evaluate_heartbeat(std::get<HeartbeatCheckSpec>(spec.probe),
-                                          find(u, c)->beats, ports.clock.now());
+            finish(u, c, run, [&](const Check& k) {
+                return evaluate_heartbeat(std::get<HeartbeatCheckSpec>(k.spec.probe), k.beats,
+                                          ports.clock.now());
             });
         });
     }
@@ -181,13 +271,13 @@ struct CheckScheduler::Impl {
     void finish(UnitIndex u, CheckIndex c, std::uint64_t run, const Evaluate& evaluate) {
         Check* check = find(u, c);
         if (check == nullptr || !check->running || check->run != run) return;
-        report(u, c, *check, evaluate(check->spec));
+        report(u, c, *check, evaluate(*check));
     }
     void give_up(UnitIndex u, CheckIndex c) {
         Check* check = find(u, c);
         if (check == nullptr || !check->running) return;
         check->timer = 0;
-        cancel_call(*check);
+        if (!cancel_call(*check)) return skip(u, c, *check);
         Observation seen;
         seen.outcome = CheckOutcome::Fail;
         seen.soft = true;
@@ -196,6 +286,10 @@ struct CheckScheduler::Impl {
         seen.took = ports.clock.now() - check->started - kAnswerGrace;
         seen.output = "timed out after " + short_duration(check->spec.timeout);
         report(u, c, *check, std::move(seen));
+    }
+    void skip(UnitIndex u, CheckIndex c, Check& check) {
+        check.running = false;
+        if (check.enabled) arm_following(u, c, check);
     }
     // Everything is settled before the sink is called: it may stop, restart or destroy anything.
     void report(UnitIndex u, CheckIndex c, Check& check, Observation seen) {
@@ -215,6 +309,7 @@ struct CheckScheduler::Impl {
     Sink sink;
     std::unordered_map<UnitIndex, Unit> units;
     std::uint64_t runs = 0;
+    std::shared_ptr<ProcessTable> table = std::make_shared<ProcessTable>();
 };
 
 CheckScheduler::CheckScheduler(Ports ports, Sink sink)

@@ -7,17 +7,20 @@
 // failure and the verdict the next run comes retry_interval after the last result. A check never
 // overlaps itself; a result of an older generation is dropped; runs missed in a suspend or a stall
 // are not made up for: one run, spread over a second. A port that does not answer is given up 2 s
-// after the deadline, as a timeout. All calls on the loop; the sink is never called from inside a
+// after the deadline, as a timeout; work that found no thread until then says nothing of the unit
+// and gives no result. All calls on the loop; the sink is never called from inside a
 // call, and may make any call. Each event costs O(log n) of all checks.
 #pragma once
 
 #include "units/ports/clock.h"
 #include "units/ports/http_client.h"
+#include "units/ports/offload.h"
 #include "units/ports/task_host.h"
 #include "units/ports/tcp_probe.h"
 #include "units/ports/timers.h"
 #include "units/types.h"
 #include "units/unit_spec.h"
+#include "watchers/tree_sample.h"
 
 #include <functional>
 #include <memory>
@@ -39,6 +42,7 @@ struct Observation {
     Duration took{};
     // A timeout or a 5xx, whatever the unit's kind: for external units these only degrade.
     bool soft = false;
+    std::optional<WallTime> cert_expires_at; // the last that was seen
 };
 
 class CheckScheduler {
@@ -49,6 +53,8 @@ class CheckScheduler {
         HttpClient& http;
         TcpProbe& tcp;
         TaskHost& tasks;
+        Offload& offload;
+        std::function<TreeRef(UnitIndex)> tree; // the unit's processes as they are now
     };
     using Sink = std::function<void(Observation)>;
     CheckScheduler(Ports, Sink);

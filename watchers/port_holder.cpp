@@ -1,42 +1,48 @@
 #include "watchers/port_holder.h"
 
+#include "watchers/proc_file.h"
 #include "watchers/procfs.h"
 
+#include <algorithm>
 #include <charconv>
 #include <dirent.h>
-#include <fstream>
 #include <memory>
 #include <set>
-#include <sstream>
+#include <string_view>
 #include <unistd.h>
 
 namespace keepwell {
 
 namespace {
 
-constexpr const char* kListen = "0A"; // include/net/tcp_states.h
+constexpr std::size_t kTableLimit = 32U << 20;
+constexpr std::string_view kListen = "0A"; // include/net/tcp_states.h
 
 struct DirCloser {
     void operator()(DIR* d) const noexcept { closedir(d); }
 };
 using Dir = std::unique_ptr<DIR, DirCloser>;
 
-// "sl local_address rem_address st ... inode": hexadecimal port after the last colon of the second
-// word.
+// "sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode": the port is
+// hexadecimal, after the last colon of the second word.
 void listening_inodes(const std::string& file, std::uint16_t port, std::set<std::string>& to) {
-    std::ifstream in(file);
-    std::string line;
-    std::getline(in, line);
-    while (std::getline(in, line)) {
-        std::istringstream words(line);
-        std::string slot, local, remote, state, queues, timer, retransmits, uid, timeout, inode;
-        words >> slot >> local >> remote >> state >> queues >> timer >> retransmits >> uid >>
-            timeout >> inode;
+    const auto text = read_proc_file(file, kTableLimit);
+    if (!text) return;
+    std::string_view rest = *text;
+    while (!rest.empty()) {
+        std::string_view line = rest.substr(0, rest.find('\n'));
+        rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+        take_word(line);
+        const std::string_view local = take_word(line);
+        take_word(line);
+        if (take_word(line) != kListen) continue;
         const auto colon = local.rfind(':');
         unsigned found = 0;
-        if (state != kListen || colon == std::string::npos) continue;
+        if (colon == std::string_view::npos) continue;
         std::from_chars(local.data() + colon + 1, local.data() + local.size(), found, 16);
-        if (found == port) to.insert("socket:[" + inode + "]");
+        if (found != port) continue;
+        for (int i = 0; i < 5; ++i) take_word(line);
+        to.insert("socket:[" + std::string(take_word(line)) + "]");
     }
 }
 
@@ -74,28 +80,41 @@ std::optional<std::uint16_t> port_of_url(const std::string& url) {
 
 } // namespace
 
-std::optional<PortHolder> find_port_holder(std::uint16_t port, const std::string& proc) {
+std::set<std::string> listening_sockets(std::uint16_t port, const std::string& proc) {
     std::set<std::string> sockets;
     listening_inodes(proc + "/net/tcp", port, sockets);
     listening_inodes(proc + "/net/tcp6", port, sockets);
-    if (sockets.empty()) return std::nullopt;
-    const Dir dir(opendir(proc.c_str()));
-    if (!dir) return std::nullopt;
-    while (const dirent* e = readdir(dir.get())) {
-        const std::string name = e->d_name;
-        std::int64_t pid = 0;
-        const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-        if (error != std::errc{} || end != name.data() + name.size()) continue;
-        if (!holds(proc + "/" + name + "/fd", sockets)) continue;
+    return sockets;
+}
+
+std::optional<PortHolder> holder_among(const std::set<std::string>& sockets, std::uint16_t port,
+                                       const std::vector<std::int64_t>& pids,
+                                       const std::string& proc) {
+    for (const std::int64_t pid : pids) {
+        if (!holds(proc + "/" + std::to_string(pid) + "/fd", sockets)) continue;
         const auto stat = Procfs(proc).stat(pid);
         return PortHolder{port, pid, stat ? stat->name : "?"};
     }
     return std::nullopt;
 }
 
+std::optional<PortHolder> find_port_holder(std::uint16_t port, const std::string& proc) {
+    const std::set<std::string> sockets = listening_sockets(port, proc);
+    if (sockets.empty()) return std::nullopt;
+    const Dir dir(opendir(proc.c_str()));
+    if (!dir) return std::nullopt;
+    std::vector<std::int64_t> pids;
+    while (const dirent* e = readdir(dir.get()))
+        if (const auto pid = to_number<std::int64_t>(e->d_name)) pids.push_back(*pid);
+    return holder_among(sockets, port, pids, proc);
+}
+
 std::vector<std::uint16_t> checked_ports(const UnitSpec& spec) {
     std::vector<std::uint16_t> ports;
     for (const CheckSpec& check : spec.checks) {
+        if (const auto* port = std::get_if<PortCheckSpec>(&check.probe);
+            port && port->expect == PortExpect::Bound)
+            ports.push_back(port->port);
         if (const auto* tcp = std::get_if<TcpCheckSpec>(&check.probe);
             tcp && is_this_host(tcp->host))
             ports.push_back(tcp->port);

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,14 @@ struct PortHolder {
     std::string name; // of the process
 };
 
+// The sockets that listen on the port, as links of /proc/PID/fd name them.
+std::set<std::string> listening_sockets(std::uint16_t port, const std::string& proc = "/proc");
+// The first of these processes that holds one of them.
+std::optional<PortHolder> holder_among(const std::set<std::string>& sockets, std::uint16_t port,
+                                       const std::vector<std::int64_t>& pids,
+                                       const std::string& proc = "/proc");
 std::optional<PortHolder> find_port_holder(std::uint16_t port, const std::string& proc = "/proc");
 std::vector<std::uint16_t>
-checked_ports(const UnitSpec&); // of tcp and http checks against this host
+checked_ports(const UnitSpec&); // of port, tcp and http checks against this host
 
 } // namespace keepwell

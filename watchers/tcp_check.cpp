@@ -10,6 +10,20 @@ TcpRequest tcp_request(const TcpCheckSpec& tcp, Duration timeout) {
     request.port = tcp.port;
     request.send = tcp.send;
     request.expect = tcp.expect;
+    request.tls = tcp.tls.has_value();
+    if (tcp.tls) {
+        request.verify_tls = tcp.tls->verify;
+        request.ca_file = tcp.tls->ca;
+    }
+    request.timeout = timeout;
+    return request;
+}
+
+TcpRequest unix_request(const UnixCheckSpec& spec, Duration timeout) {
+    TcpRequest request;
+    request.unix_socket = spec.path;
+    request.send = spec.send;
+    request.expect = spec.expect;
     request.timeout = timeout;
     return request;
 }

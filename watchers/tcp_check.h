@@ -1,4 +1,4 @@
-// One TCP check: the request it makes and what a result means. Pure.
+// One TCP or unix check: the request it makes and what a result means. Pure.
 #pragma once
 
 #include "units/ports/tcp_probe.h"
@@ -7,6 +7,7 @@
 namespace keepwell {
 
 TcpRequest tcp_request(const TcpCheckSpec&, Duration timeout);
+TcpRequest unix_request(const UnixCheckSpec&, Duration timeout);
 
 // Fills outcome, output, took and soft (a timeout).
 Observation evaluate_tcp(const CheckSpec&, const TcpResult&);

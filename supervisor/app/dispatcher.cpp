@@ -212,8 +212,11 @@ void Dispatcher::ladder(UnitIndex i, const effect::RunLadder& step) {
         if (const auto other = p_.engine.find(rung.target))
             p_.engine.post(*other, event::Restart{}, {"", "the ladder of " + key, -1});
         break;
-    case LadderKind::Restart:
     case LadderKind::FreePort:
+        p_.tell(key, "ladder", "frees its ports");
+        p_.free_port(i, rung.timeout);
+        break;
+    case LadderKind::Restart:
     case LadderKind::ResetFailed: break;
     }
 }

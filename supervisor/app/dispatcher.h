@@ -29,6 +29,7 @@ class Dispatcher {
         std::function<void(std::function<void()>)> later; // on the loop's next turn
         std::function<void(UnitIndex)>
             before_spawn; // a log:REGEX watch takes its place in the file here
+        std::function<void(UnitIndex, Duration timeout)> free_port;
     };
     Dispatcher(Ports, std::uint32_t max_parallel_starts);
 

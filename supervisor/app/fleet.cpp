@@ -41,13 +41,19 @@ Fleet::Fleet(Ports ports, StateFile& state, WantedStore& wanted, EventStore& eve
           p_.clock, [this](UnitIndex i) { return engine_.key_of(i); },
           [&events](const std::string& line) { events.append(line); }),
       engine_(p_.clock, p_.timers, *this, make_jitter()),
-      checks_({p_.mutable_clock, p_.timers, p_.http, p_.tcp, p_.tasks},
+      checks_({p_.mutable_clock, p_.timers, p_.http, p_.tcp, p_.tasks, p_.offload,
+               [this](UnitIndex i) { return tree(i); }},
               [this](const Observation& o) { observe(o); }),
+      freer_(p_.loop, p_.clock, p_.timers,
+             [this](const std::string& key, const std::string& text) {
+                 timeline_.note(key, "port", text);
+             }),
       dispatcher_({engine_, p_.processes, p_.tasks, checks_,
                    [this](const std::string& key, const std::string& kind,
-                          const std::string& text) { timeline_.add(key, kind, text); },
+                          const std::string& text) { timeline_.note(key, kind, text); },
                    [this](std::function<void()> f) { p_.timers.arm(p_.clock.now(), std::move(f)); },
-                   [this](UnitIndex i) { watch_ready_log(i); }},
+                   [this](UnitIndex i) { watch_ready_log(i); },
+                   [this](UnitIndex i, Duration timeout) { free_port(i, timeout); }},
                   spec.max_parallel_starts),
       actions_({engine_, p_.clock,
                 [this](UnitIndex i) {
@@ -364,6 +370,7 @@ void Fleet::on_erased(UnitIndex i, const std::string& key) {
     check_watches_.erase(i);
     port_searches_.erase(i);
     sayings_.erase(i);
+    freer_.forget(key);
     views_.erase(i);
     dirty_.erase(i);
     erased_.push_back(key);
@@ -378,13 +385,24 @@ void Fleet::on_erased(UnitIndex i, const std::string& key) {
 // --------------------------------------------------------------------------------------------------
 
 UnitView::Context Fleet::context(UnitIndex i) const {
-    return {p_.clock, [this](UnitIndex other) { return engine_.key_of(other); },
+    std::vector<std::string> warnings;
+    for (const std::string& limit : p_.processes.missing_limits(engine_.spec(i).key))
+        warnings.push_back(
+            fmt::format("{0} limit is not enforced here: no delegated {0} controller", limit));
+    return {p_.clock,
+            [this](UnitIndex other) { return engine_.key_of(other); },
             [this, i](CheckIndex c) { return checks_.next_run(i, c); },
-            p_.processes.owns_tree(engine_.spec(i).key), 30};
+            p_.processes.owns_tree(engine_.spec(i).key),
+            30,
+            std::move(warnings)};
 }
 
 UnitSnapshot Fleet::snapshot(UnitIndex i) const {
     return views_.at(i).snapshot(engine_.spec(i), engine_.record(i), context(i));
+}
+
+TreeRef Fleet::tree(UnitIndex i) const {
+    return {engine_.record(i).pid, p_.processes.cgroup_of(engine_.spec(i).key)};
 }
 
 StatusDocument& Fleet::document() {

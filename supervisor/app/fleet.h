@@ -9,6 +9,7 @@
 
 #include "supervisor/app/actions.h"
 #include "supervisor/app/dispatcher.h"
+#include "supervisor/app/port_freer.h"
 #include "supervisor/config/config.h"
 #include "supervisor/engine/engine.h"
 #include "supervisor/engine/event_store.h"
@@ -43,6 +44,7 @@ class Fleet final : public EngineListener, public ProcessListener {
         TaskHost& tasks;
         HttpClient& http;
         TcpProbe& tcp;
+        Offload& offload;
         Clock& mutable_clock;
         std::function<void()> changed;    // the document has news
         std::function<void()> reconciled; // once: what the keeper holds is known
@@ -76,6 +78,7 @@ class Fleet final : public EngineListener, public ProcessListener {
     CheckScheduler& checks() { return checks_; }
     Result<std::vector<UnitIndex>> resolve(const std::vector<std::string>& names) const;
     UnitSnapshot snapshot(UnitIndex) const;
+    TreeRef tree(UnitIndex) const; // where to find its processes
     std::string survivors(UnitIndex) const;
     std::string next_text(UnitIndex) const; // the last line of `why`
     void want(UnitIndex, Desired);          // an operator's word, kept over a reboot
@@ -132,6 +135,8 @@ class Fleet final : public EngineListener, public ProcessListener {
     void take_phase(UnitIndex, const NotifyMessage&);
     void take_main(UnitIndex, std::int64_t pid);
     void look_for_port_holder(const StepInfo&);
+    void port_taken(UnitIndex, const PortHolder&);
+    void free_port(UnitIndex, Duration timeout);
     void save(const StepInfo&);
     void check_shutdown();
     void order_document();
@@ -147,6 +152,7 @@ class Fleet final : public EngineListener, public ProcessListener {
     Timeline timeline_;
     Engine engine_;
     CheckScheduler checks_;
+    PortFreer freer_;
     Dispatcher dispatcher_;
     Actions actions_;
     StatusDocument document_;

@@ -5,7 +5,10 @@
 #include "watchers/port_holder.h"
 
 #include <algorithm>
+#include <climits>
+#include <cstdlib>
 #include <fmt/format.h>
+#include <unistd.h>
 
 namespace keepwell {
 
@@ -119,14 +122,38 @@ void Fleet::look_for_port_holder(const StepInfo& info) {
                 if (!*found) *found = find_port_holder(port);
         },
         [this, found, i = info.unit, key = info.spec.key] {
-            if (!*found || engine_.find(key) != i || engine_.record(i).pid == (*found)->pid) return;
-            const std::string text = fmt::format("port {} is held by pid {} ({})", (*found)->port,
-                                                 (*found)->pid, (*found)->name);
-            timeline_.note(key, "port", text);
-            views_[i].set_hint(text);
-            dirty_.insert(i);
-            p_.changed();
+            if (*found && engine_.find(key) == i && engine_.record(i).pid != (*found)->pid)
+                port_taken(i, **found);
         });
+}
+
+void Fleet::port_taken(UnitIndex i, const PortHolder& holder) {
+    const UnitSpec& spec = engine_.spec(i);
+    const std::string text =
+        fmt::format("port {} is held by {} ({})", holder.port, holder.name, holder.pid);
+    timeline_.note(spec.key, "port", text);
+    views_[i].set_hint(text);
+    dirty_.insert(i);
+    p_.changed();
+    // A start that fails for it trips no check, so the ladder's turn is here.
+    const auto& ladder = spec.policy.ladder;
+    const auto step = std::find_if(ladder.begin(), ladder.end(), [](const LadderStep& s) {
+        return s.kind == LadderKind::FreePort;
+    });
+    if (step != ladder.end() && spec.heal && !spec.dry_run && !engine_.record(i).paused)
+        free_port(i, step->timeout);
+}
+
+void Fleet::free_port(UnitIndex i, Duration timeout) {
+    const UnitSpec& spec = engine_.spec(i);
+    LeftOverQuery query;
+    query.ports = checked_ports(spec);
+    query.unit = spec.key;
+    char real[PATH_MAX] = {};
+    if (realpath(supervisor_.runtime_dir.c_str(), real) != nullptr) query.fleet = real;
+    query.uid = spec.process.user ? spec.process.user->uid : geteuid();
+    query.tree = tree(i);
+    freer_.free(query, timeout);
 }
 
 void Fleet::watch_ready_log(UnitIndex i) {

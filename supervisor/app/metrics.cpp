@@ -1,5 +1,7 @@
 #include "supervisor/app/metrics.h"
 
+#include <algorithm>
+
 namespace keepwell {
 
 namespace {
@@ -13,59 +15,43 @@ struct Metrics::Job {
     struct Unit {
         UnitIndex index = 0;
         std::string key;
-        std::int64_t pid = 0;
+        TreeRef tree;
         ProcessFigures figures;
-        std::unordered_map<std::int64_t, ProcessSample> processes;
+        TreeSample sample;
     };
     std::vector<Unit> units;
     HostMetrics host;
     Instant at;
 
     void sample(HostSampler& sampler, const Job* before);
-    static void sample_unit(const Procfs&, Unit&, const Unit* before, double seconds,
+    static void sample_unit(const Procfs&, Unit&, const Unit* before, Instant now,
                             std::uint64_t memory_total);
 };
 
-void Metrics::Job::sample_unit(const Procfs& proc, Unit& u, const Unit* before, double seconds,
+void Metrics::Job::sample_unit(const Procfs& proc, Unit& u, const Unit* before, Instant now,
                                std::uint64_t memory_total) {
-    std::uint64_t rss = 0, threads = 0, fds = 0;
-    double cpu = 0;
-    bool cpu_known = false, fds_known = true;
-    for (const std::int64_t pid : proc.tree(u.pid, kMaxPids)) {
-        const auto s = proc.sample_process(pid, true);
-        if (!s) continue;
-        u.figures.pids.push_back(pid);
-        rss += s->rss_bytes;
-        threads += s->threads;
-        fds += s->open_fds.value_or(0);
-        fds_known = fds_known && s->open_fds;
-        if (before)
-            if (const auto old = before->processes.find(pid); old != before->processes.end()) {
-                cpu += keepwell::cpu_percent(old->second, *s, seconds);
-                cpu_known = true;
-            }
-        u.processes.emplace(pid, *s);
-    }
-    if (u.figures.pids.empty()) return;
-    u.figures.memory_bytes = rss;
-    u.figures.threads = threads;
-    if (fds_known) u.figures.open_fds = fds;
-    if (cpu_known) u.figures.cpu_percent = cpu;
+    u.sample = sample_tree(proc, u.tree, now, before != nullptr ? &before->sample : nullptr);
+    if (u.sample.pids.empty()) return;
+    u.figures.pids = u.sample.pids;
+    u.figures.pids.resize(std::min(u.figures.pids.size(), kMaxPids));
+    u.figures.memory_bytes = u.sample.memory;
+    u.figures.threads = u.sample.threads;
+    u.figures.open_fds = u.sample.fds;
+    u.figures.cpu_percent = u.sample.cpu;
     if (memory_total > 0)
         u.figures.memory_percent =
-            100.0 * static_cast<double>(rss) / static_cast<double>(memory_total);
+            100.0 * static_cast<double>(u.sample.memory) / static_cast<double>(memory_total);
 }
 
 void Metrics::Job::sample(HostSampler& sampler, const Job* before) {
     host = sampler.sample();
     const Procfs proc;
-    const double seconds = before ? std::chrono::duration<double>(at - before->at).count() : 0;
     std::unordered_map<std::string, const Unit*> old;
     if (before)
         for (const Unit& u : before->units) old.emplace(u.key, &u);
     for (Unit& u : units) {
         const auto it = old.find(u.key);
-        sample_unit(proc, u, it == old.end() ? nullptr : it->second, seconds, host.memory_total);
+        sample_unit(proc, u, it == old.end() ? nullptr : it->second, at, host.memory_total);
     }
 }
 
@@ -85,7 +71,8 @@ void Metrics::begin() {
     job->at = uv::MonotonicClock().now();
     for (const UnitIndex i : fleet_.engine().all()) {
         const UnitRecord& r = fleet_.engine().record(i);
-        if (r.main_alive) job->units.push_back({i, fleet_.engine().key_of(i), r.pid, {}, {}});
+        if (r.main_alive)
+            job->units.push_back({i, fleet_.engine().key_of(i), fleet_.tree(i), {}, {}});
     }
     work_ = uv::run_in_pool(
         loop_,

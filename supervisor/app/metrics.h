@@ -6,7 +6,7 @@
 #include "supervisor/app/fleet.h"
 #include "supervisor/uv/loop.h"
 #include "watchers/host_sampler.h"
-#include "watchers/procfs.h"
+#include "watchers/tree_sample.h"
 
 #include <memory>
 #include <string>

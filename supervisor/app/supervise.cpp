@@ -14,6 +14,7 @@
 #include "supervisor/notify/notify_sockets.h"
 #include "supervisor/status/json_writer.h"
 #include "supervisor/status/status_writer.h"
+#include "supervisor/uv/pool_offload.h"
 
 #include <csignal>
 #include <cstdio>
@@ -120,6 +121,7 @@ class Supervisor {
     NotifySockets notify_;
     CurlHttpClient http_;
     UvTcpProbe tcp_;
+    PoolOffload offload_;
     std::unique_ptr<StatusWriter> writer_;
     Fleet fleet_;
     ControlImpl control_;
@@ -157,8 +159,9 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
       notify_(loop_, clock_, notify_hooks()),
       http_(loop_),
       tcp_(loop_),
-      fleet_({loop_, clock_, timers_, keeper_, keeper_, http_, tcp_, clock_, [this] { changed(); },
-              [this] { notice_.ready(); },
+      offload_(loop_),
+      fleet_({loop_, clock_, timers_, keeper_, keeper_, http_, tcp_, offload_, clock_,
+              [this] { changed(); }, [this] { notice_.ready(); },
               [this](const std::string& key, const LogSpec& s) { logs_.set(key, s); },
               [this](const std::string& key) { logs_.forget(key); },
               [this](const std::string& key) { notify_.drain(key); },
@@ -459,6 +462,7 @@ int supervise(const SuperviseOptions& options) {
     // A terminal's interrupt reaches the keeper as well, and it asks for an orderly stop.
     std::signal(SIGINT, SIG_IGN);
     std::signal(SIGHUP, SIG_IGN);
+    setenv("UV_THREADPOOL_SIZE", std::to_string(PoolOffload::kThreads).c_str(), 1);
     std::string note;
     auto loaded = load_or_last_good(options, note);
     if (!loaded) {

@@ -167,6 +167,7 @@ std::string render_unit(const Json& s, std::int64_t now_ms, const Style& style) 
     line("restarts", restarts_text(s["restarts"], now_ms));
     line("last exit", exit_text(s["last_exit"], now_ms));
     line("next", next_text(s, now_ms));
+    for (const auto& warning : s["warnings"].items()) line("warning", safe_text(warning.text()));
     const std::string checks = unit_checks(s, now_ms, style);
     if (!checks.empty()) out += "  checks\n" + checks;
     line("more", "keepwell why " + safe_text(s["key"].text()));

@@ -1,6 +1,7 @@
 #include "supervisor/app/once.h"
 #include "supervisor/app/supervise.h"
 #include "supervisor/cli/fetch.h"
+#include "supervisor/cli/limits_here.h"
 #include "supervisor/cli/verbs.h"
 #include "supervisor/config/config.h"
 #include "supervisor/config/last_good.h"
@@ -233,6 +234,8 @@ int verb_validate(Context& context) {
                       << "; the running configuration is untouched" << std::endl;
         return kExitError;
     }
+    for (const std::string& text : unenforced_limits(loaded.config))
+        context.err() << "warning: " << safe_text(text) << std::endl;
     std::size_t checks = 0;
     for (const auto& unit : loaded.config.units) checks += unit.checks.size();
     context.out() << "configuration is valid: " << plural(loaded.config.units.size(), "unit")

@@ -1,5 +1,6 @@
 #include "supervisor/config/check_reader.h"
 
+#include "supervisor/config/local_check_reader.h"
 #include "supervisor/config/suggest.h"
 #include "supervisor/config/values.h"
 
@@ -10,9 +11,9 @@
 namespace keepwell::config {
 namespace {
 
-constexpr std::string_view kTypes[] = {"http", "tcp", "exec", "heartbeat"};
-constexpr std::string_view kLaterTypes[] = {"unix", "dns",      "process", "port", "file",
-                                            "log",  "resource", "systemd", "host"};
+constexpr std::string_view kTypes[] = {"http",    "tcp",  "exec", "unix",
+                                       "process", "port", "file", "resource", "heartbeat"};
+constexpr std::string_view kLaterTypes[] = {"dns", "log", "systemd", "host"};
 constexpr std::int64_t kManyTimes = 1'000'000;
 constexpr Duration kShortestInterval = 10ms;
 
@@ -130,14 +131,29 @@ void read_expect(Reader& reader, HttpCheckSpec& to) {
     expect.finish();
 }
 
-void read_tls(Reader& reader, TlsSpec& to) {
-    const Node* found = reader.table("tls");
-    if (found == nullptr) return;
-    Reader tls(*found, reader.messages());
+void read_tls_keys(Reader& reader, const Node& found, TlsSpec& to) {
+    Reader tls(found, reader.messages());
     tls.boolean("verify", to.verify);
     tls.path("ca", to.ca);
-    tls.later("expires_within");
+    Duration within{};
+    if (tls.duration("expires_within", within, 1s)) to.expires_within = within;
     tls.finish();
+}
+
+void read_tls(Reader& reader, TlsSpec& to) {
+    if (const Node* found = reader.table("tls")) read_tls_keys(reader, *found, to);
+}
+
+// true, or a table of what differs from the defaults
+void read_tcp_tls(Reader& reader, std::optional<TlsSpec>& to) {
+    const Node* found = reader.node().find("tls");
+    if (found == nullptr) return;
+    if (found->is_table()) {
+        read_tls_keys(reader, *reader.table("tls"), to.emplace());
+        return;
+    }
+    bool wanted = false;
+    if (reader.boolean("tls", wanted) && wanted) to.emplace();
 }
 
 HttpCheckSpec read_http(Reader& reader, CheckSpec& check) {
@@ -178,7 +194,7 @@ TcpCheckSpec read_tcp(Reader& reader) {
     reader.nonempty_text("host", tcp.host);
     reader.text("send", tcp.send);
     reader.text("expect", tcp.expect);
-    reader.later("tls");
+    read_tcp_tls(reader, tcp.tls);
     return tcp;
 }
 
@@ -310,6 +326,11 @@ std::optional<CheckSpec> read_check(const Node& said, const Node& merged, const 
     if (type == "tcp") check.probe = read_tcp(reader);
     if (type == "exec") check.probe = read_exec(reader, context);
     if (type == "heartbeat") check.probe = read_heartbeat(reader, check);
+    if (type == "unix") check.probe = read_unix(reader);
+    if (type == "process") check.probe = read_process_check(reader);
+    if (type == "port") check.probe = read_port(reader);
+    if (type == "file") check.probe = read_file(reader);
+    if (type == "resource") check.probe = read_resource(reader);
     reader.finish();
     return check;
 }

@@ -112,8 +112,8 @@ void read_stop(Reader& reader, StopPolicy& to) {
     stop.finish();
 }
 
-constexpr std::string_view kStepHelp =
-    " (a step is \"restart\", \"reload\", { exec = [\"program\"] } or { restart = \"unit\" })";
+constexpr std::string_view kStepHelp = " (a step is \"restart\", \"reload\", \"free-port\", { exec "
+                                       "= [\"program\"] } or { restart = \"unit\" })";
 
 struct StepName {
     std::string_view word;
@@ -122,7 +122,7 @@ struct StepName {
 };
 constexpr StepName kStepNames[] = {{"restart", LadderKind::Restart, true},
                                    {"reload", LadderKind::Reload, true},
-                                   {"free-port", LadderKind::FreePort, false},
+                                   {"free-port", LadderKind::FreePort, true},
                                    {"reset-failed", LadderKind::ResetFailed, false}};
 
 // False when the step is unknown or not available; both are reported.

@@ -33,6 +33,23 @@ void check_hard_limit(Reader& limits, const LimitKey& key, std::uint64_t value) 
                          " of this user (lower it, or run keepwell as root)");
 }
 
+constexpr std::uint64_t kLeastMemory = 1U << 20; // less than any program needs to start
+constexpr std::int64_t kMostCpu = 100'000;
+constexpr std::int64_t kMostPids = 4'000'000;
+
+// The limits of the whole tree, which cgroups enforce.
+void read_tree_limits(Reader& limits, LimitSpec& to) {
+    std::uint64_t memory = 0;
+    if (limits.size("memory", memory)) {
+        to.memory = memory;
+        if (memory < kLeastMemory)
+            limits.error(*limits.node().find("memory"), "no program can start in less than 1M");
+    }
+    std::uint32_t count = 0;
+    if (limits.integer("cpu", count, 1, kMostCpu)) to.cpu = count;
+    if (limits.integer("pids", count, 1, kMostPids)) to.pids = count;
+}
+
 void read_limits(Reader& unit, LimitSpec& to) {
     const Node* found = unit.table("limits");
     if (found == nullptr) return;
@@ -49,7 +66,7 @@ void read_limits(Reader& unit, LimitSpec& to) {
         check_hard_limit(limits, key, value);
         to.*key.member = value;
     }
-    for (const std::string_view key : {"memory", "cpu", "pids"}) limits.later(key);
+    read_tree_limits(limits, to);
     limits.finish();
 }
 

@@ -1,6 +1,7 @@
 #include "supervisor/config/unit_reader.h"
 
 #include "supervisor/config/check_reader.h"
+#include "supervisor/config/local_check_reader.h"
 #include "supervisor/config/pattern.h"
 #include "supervisor/config/policy_reader.h"
 #include "supervisor/config/process_reader.h"
@@ -177,6 +178,7 @@ std::optional<UnitSpec> read_unit(const RawUnit& raw, const UnitTables& tables, 
         spec.checks = read_checks(*checks, tables.check_defaults, spec, context);
     }
     if (!is_template) check_ready(unit, spec);
+    if (!is_template && kind) check_own_processes(unit, spec);
     if (kind) check_kind_keys(unit, spec);
     note_policy_keys(unit);
     hint_dotted_names(raw.node, context.messages);

@@ -129,6 +129,7 @@ void UnitView::observe(const UnitSpec& spec, const Observation& o, WallTime now)
     c.took_ms = std::chrono::duration<double, std::milli>(o.took).count();
     c.code = o.code;
     c.time = now;
+    if (o.cert_expires_at) c.cert_expires_at = *o.cert_expires_at;
     rate_.add(now, failed);
 }
 
@@ -208,6 +209,7 @@ void UnitView::fill_checks(UnitSnapshot& s, const UnitSpec& spec, const UnitReco
         v.code = texts.code;
         v.component = c.component;
         v.failing_since = texts.failing_since;
+        v.cert_expires_at = texts.cert_expires_at;
         if (const auto* http = std::get_if<HttpCheckSpec>(&c.probe)) {
             v.slow_ms = std::chrono::duration<double, std::milli>(c.slow).count();
             v.url = display_url(http->url);
@@ -309,6 +311,7 @@ UnitSnapshot UnitView::snapshot(const UnitSpec& spec, const UnitRecord& r, const
     s.history_states = history_;
     s.history_latency_ms = latency_;
     s.history_step_s = x.history_step_s;
+    s.warnings = x.warnings;
     s.log_dropped_bytes = log_dropped_;
     s.log_error = log_error_;
     return s;

@@ -54,6 +54,7 @@ class UnitView {
         std::function<std::optional<Instant>(CheckIndex)> next_run;
         bool tree_certain = false;
         double history_step_s = 30;
+        std::vector<std::string> warnings; // see UnitSnapshot
     };
     UnitSnapshot snapshot(const UnitSpec&, const UnitRecord&, const Context&) const;
     // The text of the table's last column.
@@ -66,6 +67,7 @@ class UnitView {
         int code = 0;
         WallTime time, failing_since;
         CheckOutcome outcome = CheckOutcome::Pass;
+        WallTime cert_expires_at;
     };
     void fill_checks(UnitSnapshot&, const UnitSpec&, const UnitRecord&, const Context&) const;
     void fill_restarts(UnitSnapshot&, const UnitSpec&, const UnitRecord&, const Context&) const;

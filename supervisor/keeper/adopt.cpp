@@ -64,6 +64,7 @@ void adopt(Keeper& k, Record& r) {
     }
     take_kept(k, r);
     r.leaf = r.leaf && static_cast<bool>(k.cgroup_base);
+    adopt_limits(k, r);
     if (r.phase == Phase::Exited) {
         r.pidfd.reset();
         check_tree(k, r);

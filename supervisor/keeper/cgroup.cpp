@@ -85,21 +85,24 @@ void sweep_tasks(const Keeper& k) {
 } // namespace
 
 void find_cgroup(Keeper& k) {
+    char real[512];
+    if (realpath(k.runtime_dir, real) == nullptr) return;
+    std::snprintf(k.cgroup_name, sizeof k.cgroup_name, "keepwell-%016llx",
+                  static_cast<unsigned long long>(hash_path(real)));
     char mount[256] = {}, root[256] = {}, group[192] = {};
     if (!k.can.cgroup || !find_mount(mount, root) || !own_group(group, sizeof group, "self"))
         return;
+    char* main = std::strrchr(group, '/'); // an earlier keeper may have moved us into our leaf
+    if (main != nullptr && std::strncmp(main + 1, k.cgroup_name, std::strlen(k.cgroup_name)) == 0 &&
+        std::strcmp(main + 1 + std::strlen(k.cgroup_name), kMainSuffix) == 0)
+        main[main == group ? 1 : 0] = '\0';
     const char* below = group;
     if (std::strcmp(root, "/") != 0 && std::strncmp(group, root, std::strlen(root)) == 0)
         below += std::strlen(root);
     const char* slash = std::strcmp(below, "/") == 0 ? "" : below;
-    char real[512];
-    if (realpath(k.runtime_dir, real) == nullptr) return;
-    char name[40];
-    std::snprintf(name, sizeof name, "keepwell-%016llx",
-                  static_cast<unsigned long long>(hash_path(real)));
-    std::snprintf(k.cgroup_path, sizeof k.cgroup_path, "%s%s/%s", mount, slash, name);
+    std::snprintf(k.cgroup_path, sizeof k.cgroup_path, "%s%s/%s", mount, slash, k.cgroup_name);
     std::snprintf(k.cgroup_relative, sizeof k.cgroup_relative, "%s/%s",
-                  std::strcmp(group, "/") == 0 ? "" : group, name);
+                  std::strcmp(group, "/") == 0 ? "" : group, k.cgroup_name);
     if (mkdir(k.cgroup_path, 0755) != 0 && errno != EEXIST) k.cgroup_path[0] = '\0';
     k.cgroup_base.reset(open(k.cgroup_path, O_PATH | O_DIRECTORY | O_CLOEXEC));
     // Without the right to move a process there a leaf is of no use.
@@ -149,14 +152,6 @@ bool leaf_populated(const Keeper& k, const Record& r) {
 bool leaf_frozen(const Keeper& k, const Record& r) {
     char text[256];
     return leaf_file(k, r, "cgroup.events", text) && std::strstr(text, "frozen 1") != nullptr;
-}
-
-bool leaf_oom(const Keeper& k, const Record& r) {
-    const Fd leaf(open_leaf(k, r));
-    char text[512];
-    if (!leaf || proc::read_file(leaf.get(), "memory.events", text, sizeof text) <= 0) return false;
-    const char* at = std::strstr(text, "oom_kill ");
-    return at != nullptr && std::strtol(at + 9, nullptr, 10) > 0;
 }
 
 bool in_leaf(const Keeper& k, const Record& r, pid_t process) {

@@ -67,6 +67,11 @@ struct Record {
     std::uint8_t empty_looks; // censuses in a row without a process of the tree
     bool timed_out;
     bool oom;
+    bool killed;                        // by a SIGKILL of ours
+    std::uint32_t legacy;               // v1 groups it has, by controller
+    std::uint32_t missing;              // limits that could not be set, as the report has them
+    std::uint64_t oom_seen;             // OOM kills in its tree, as of the last sign of life,
+    std::uint64_t oom_before;           // and as of the one before
     std::uint32_t index;                // in Keeper::records
     Record *next_of_name, *next_of_pid; // in their hash chains
     Record *timed_before, *timed_after; // in Keeper::timed
@@ -122,7 +127,9 @@ struct Capabilities {
     bool cgroup = true, cgroup_kill = true, pidfd_info = true, scm_pidfd = true;
 };
 
-inline constexpr int kNullFd = 3; // /dev/null, the stdin of every child
+inline constexpr std::uint32_t kControllerCount = 3; // memory, cpu, pids
+inline constexpr const char* kMainSuffix = ".main";  // of the leaf of keeper and supervisor
+inline constexpr int kNullFd = 3;                    // /dev/null, the stdin of every child
 inline constexpr int kFirstLane = 4;
 inline constexpr int kLaneSize = 4; // low descriptors: go, stage, output, errors
 inline constexpr std::uint32_t kLanes = 16;
@@ -176,8 +183,11 @@ struct Keeper {
     bool in_place = false;        // we were exec'ed by an earlier keeper
     Fd runtime, lock, epoll, signals, inotify, cgroup_base;
     Fd stage_pipes[4];
-    char cgroup_path[512] = {};     // of the base, empty = none
-    char cgroup_relative[512] = {}; // the same as /proc/PID/cgroup shows it
+    char cgroup_path[512] = {};                   // of the base, empty = none
+    char cgroup_relative[512] = {};               // the same as /proc/PID/cgroup shows it
+    char cgroup_name[40] = {};                    // its last part
+    bool delegated[kControllerCount] = {};        // v2 leaves have the controller
+    char legacy_path[kControllerCount][512] = {}; // of the base in the v1 hierarchy, empty = none
     Capabilities can;
     rlimit original_nofile{};
     int original_nice = 0, original_oom = 0;
@@ -267,12 +277,20 @@ void remove_leaf(Keeper&, const Record&);
 void sweep_leaves(Keeper&); // empty ones of units that have no record
 bool leaf_populated(const Keeper&, const Record&);
 bool leaf_frozen(const Keeper&, const Record&);
-bool leaf_oom(const Keeper&, const Record&);
 bool in_leaf(const Keeper&, const Record&, pid_t);
 void watch_leaf(Keeper&, Record&);
 void unwatch_leaf(Keeper&, Record&);
 void on_inotify(Keeper&);
 void remove_cgroups(Keeper&); // at a clean exit
+
+// limits.cpp
+void find_limits(Keeper&);
+void set_limits(Keeper&, Record&, const wire::Body&, int leaf);
+void adopt_limits(Keeper&, Record&);
+void note_oom(Keeper&); // at each sign of life
+bool killed_by_oom(const Keeper&, const Record&);
+void remove_limits(Keeper&, Record&);
+void remove_all_limits(Keeper&); // at a clean exit
 
 // tree.cpp
 void signal_record(Keeper&, Record&, int signal, wire::Scope);

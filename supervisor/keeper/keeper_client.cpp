@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::size_t kMaxSurvivors = 64;
 
+constexpr std::uint32_t kNoLimits = wire::kNoMemoryLimit | wire::kNoCpuLimit | wire::kNoPidsLimit;
+
 struct Instance {
     Generation generation = 0;
     std::int64_t pid = 0;
@@ -29,6 +31,7 @@ struct Instance {
     bool output = false, errors = false, notify = false; // handed on
     std::uint32_t uid = 0;
     bool leaf = false;
+    std::uint32_t missing = 0; // kNo…Limit
     bool exited = false;
     bool tree_gone = false;
 };
@@ -233,6 +236,7 @@ void KeeperClient::Impl::adopt(const wire::Report& m, Ends ends) {
     i.pid = m.pid;
     i.uid = m.uid;
     i.leaf = (m.header.flags & wire::kLeaf) != 0;
+    i.missing = m.header.flags & kNoLimits;
     give(key, i, std::move(ends));
     if ((m.header.flags & wire::kExitAcked) == 0) {
         i.announced = true;
@@ -291,6 +295,7 @@ void KeeperClient::Impl::spawned(const wire::Report& m, Ends ends) {
     i.pid = m.pid;
     i.uid = m.uid;
     i.leaf = (m.header.flags & wire::kLeaf) != 0;
+    i.missing = m.header.flags & kNoLimits;
     give(key, i, std::move(ends));
     i.announced = true;
     const bool wanted = std::exchange(i.wanted, false);
@@ -461,6 +466,24 @@ std::vector<Survivor> KeeperClient::survivors(const std::string& key) {
         out.push_back({pid, stat.state, stat.name});
     }
     return out;
+}
+
+std::string KeeperClient::cgroup_of(const std::string& key) const {
+    if (!owns_tree(key) || impl_->cgroup_base.empty()) return {};
+    char leaf[wire::kKeySize + 16];
+    proc::leaf_name(key.c_str(), 0, leaf);
+    return impl_->cgroup_base + "/" + leaf;
+}
+
+std::vector<std::string> KeeperClient::missing_limits(const std::string& key) const {
+    std::vector<std::string> names;
+    const auto it = impl_->instances.find(key);
+    if (it == impl_->instances.end()) return names;
+    const std::uint32_t missing = it->second.missing;
+    if ((missing & wire::kNoMemoryLimit) != 0) names.emplace_back("memory");
+    if ((missing & wire::kNoCpuLimit) != 0) names.emplace_back("cpu");
+    if ((missing & wire::kNoPidsLimit) != 0) names.emplace_back("pids");
+    return names;
 }
 
 bool KeeperClient::owns_tree(const std::string& key) const {

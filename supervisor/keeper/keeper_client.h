@@ -81,6 +81,8 @@ class KeeperClient final : public ProcessHost, public TaskHost {
     };
     std::optional<Tree> tree(const std::string& key) const;
     std::vector<Survivor> survivors(const std::string& key) override;
+    std::string cgroup_of(const std::string& key) const override;
+    std::vector<std::string> missing_limits(const std::string& key) const override;
     bool owns_tree(const std::string& key) const override; // false for what is not known
 
     TaskId run(const TaskRequest&, std::function<void(TaskResult)>) override;

@@ -347,6 +347,7 @@ int run(Keeper& k) {
         return 1;
     }
     find_cgroup(k);
+    find_limits(k);
     if (!open_state(k)) {
         say("cannot start: cannot use %s/keeper.state: %s; use another runtime_dir", k.runtime_dir,
             std::strerror(errno));
@@ -356,6 +357,7 @@ int run(Keeper& k) {
     while (!k.done) turn(k);
     forget(k, k.supervisor.memory);
     remove_cgroups(k);
+    remove_all_limits(k);
     return k.exit_code;
 }
 

@@ -400,6 +400,7 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
     r.phase = Phase::Spawning;
     r.deadline_ns = r.started_ns + std::int64_t{m.exec_timeout_ms} * 1'000'000;
     save(k, r);
+    if (!r.task) set_limits(k, r, head, leaf.get());
     const char go = 1; // as soon as it may: the child waits for nothing else
     (void)!write(e.go_write.get(), &go, 1);
     arm(k, r);

@@ -116,6 +116,11 @@ SpawnBody spawn_body(const ProcessSpec& spec, const std::string& unit, const std
         b.groups = static_cast<std::uint32_t>(spec.user->groups.size());
     }
     put_limits(b, spec.limits);
+    if (task.empty()) {
+        b.memory_max = spec.limits.memory.value_or(0);
+        b.cpu_percent = spec.limits.cpu.value_or(0);
+        b.pids_max = spec.limits.pids.value_or(0);
+    }
     if (bad) {
         out.error = EINVAL;
         return out;

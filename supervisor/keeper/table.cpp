@@ -106,7 +106,7 @@ void ended(Keeper& k, Record& r) {
     r.exited_ns = now_ns();
     r.deadline_ns = 0;
     unwatch(k, r.pidfd);
-    r.oom = r.exit_known && (r.wait_status & 0x7f) == SIGKILL && leaf_oom(k, r);
+    r.oom = r.exit_known && (r.wait_status & 0x7f) == SIGKILL && killed_by_oom(k, r);
     if (r.phase == Phase::Spawning && r.stage != wire::Stage::None) {
         r.phase = Phase::Failed;
         r.tree_gone = true;
@@ -205,6 +205,7 @@ void free_record(Keeper& k, Record& r) {
     unwatch_leaf(k, r);
     leave_leaf(k, r);
     remove_notify_socket(k, r);
+    remove_limits(k, r);
     forget(k, r);
     set_pid(k, r, 0);
     unchain(k.by_name[r.hash % kBuckets], r, &Record::next_of_name);

@@ -162,6 +162,7 @@ void signal_tree(Keeper& k, Record& r, int signal, bool group_only) {
 
 void signal_record(Keeper& k, Record& r, int signal, wire::Scope scope) {
     if (signal < 1 || signal > 64 || r.phase == Phase::Failed) return;
+    r.killed = r.killed || signal == SIGKILL;
     if (scope != wire::Scope::Tree && r.pidfd) {
         // While the main process is not reaped its pid and its group are surely its own.
         const auto send = [&](int s) {

@@ -66,6 +66,10 @@ inline constexpr std::uint32_t kOom = 1U << 8;
 inline constexpr std::uint32_t kFailed = 1U << 9;
 inline constexpr std::uint32_t kErrors = 1U << 10; // a pipe of its own for stderr rides along
 inline constexpr std::uint32_t kNotify = 1U << 11; // the unit's notify socket rides along
+// Limits of the tree that could not be set.
+inline constexpr std::uint32_t kNoMemoryLimit = 1U << 12;
+inline constexpr std::uint32_t kNoCpuLimit = 1U << 13;
+inline constexpr std::uint32_t kNoPidsLimit = 1U << 14;
 // The descriptors of one report come in this order: output, errors, notify.
 // Header::flags of Welcome
 inline constexpr std::uint32_t kManager = 1U << 0; // there is a service manager to be told

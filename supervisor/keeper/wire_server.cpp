@@ -75,7 +75,7 @@ wire::Report report_of(const Record& r, wire::Type type) {
                      (over ? wire::kExited : 0) | (r.exit_known ? wire::kExitKnown : 0) |
                      (r.exit_acked ? wire::kExitAcked : 0) | (r.tree_gone ? wire::kTreeGone : 0) |
                      (r.timed_out ? wire::kTimedOut : 0) | (r.oom ? wire::kOom : 0) |
-                     (r.phase == Phase::Failed ? wire::kFailed : 0);
+                     (r.phase == Phase::Failed ? wire::kFailed : 0) | r.missing;
     m.pid = r.pid;
     m.start_ticks = r.start_ticks;
     m.started_ns = r.started_ns;
@@ -294,6 +294,7 @@ void take_alive(Keeper& k) {
     s.watchdog = true;
     s.silent_ticks = kQuietTicks - 1;
     s.next_tick_ns = now_ns() + kQuietTicks * k.tick_ns;
+    note_oom(k);
 }
 
 template <class T>

@@ -1,5 +1,7 @@
 #include "supervisor/net/curl_transfer.h"
 
+#include "watchers/text.h"
+
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -43,6 +45,22 @@ curl_socket_t open_socket(void*, curlsocktype, curl_sockaddr* address) noexcept 
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
+// Of the server's own certificate. None over a reused connection, and none without TLS.
+std::optional<WallTime> certificate_end(CURL* easy) {
+    curl_certinfo* info = nullptr;
+    if (curl_easy_getinfo(easy, CURLINFO_CERTINFO, &info) != CURLE_OK || info == nullptr ||
+        info->num_of_certs < 1)
+        return std::nullopt;
+    constexpr std::string_view name = "Expire date:";
+    for (const curl_slist* line = info->certinfo[0]; line != nullptr; line = line->next) {
+        const std::string_view text = line->data;
+        if (!text.starts_with(name)) continue;
+        const time_t end = curl_getdate(line->data + name.size(), nullptr);
+        if (end > 0) return WallTime{std::int64_t{end} * 1000};
+    }
+    return std::nullopt;
+}
+
 bool is_tls_error(CURLcode code) noexcept {
     static constexpr std::array codes = {
         CURLE_SSL_CONNECT_ERROR,     CURLE_SSL_ENGINE_NOTFOUND, CURLE_SSL_ENGINE_SETFAILED,
@@ -61,6 +79,7 @@ Transfer::Transfer(CurlEasy easy, RequestId id, const HttpRequest& request,
       id_(id),
       callback_(std::move(done)),
       socket_(request.unix_socket),
+      host_(lower(url_host(request.url))),
       timeout_(request.timeout),
       max_body_(request.max_body) {
     set_common(request);
@@ -136,6 +155,8 @@ void Transfer::set_headers(const HttpRequest& request) {
 void Transfer::set_tls(const HttpRequest& request) {
     set(CURLOPT_SSL_VERIFYPEER, request.verify_tls ? 1L : 0L);
     set(CURLOPT_SSL_VERIFYHOST, request.verify_tls ? 2L : 0L);
+    set(CURLOPT_CERTINFO, 1L);
+    set(CURLOPT_FRESH_CONNECT, request.fresh_connection ? 1L : 0L);
     set(CURLOPT_CA_CACHE_TIMEOUT, kCaCacheSeconds);
     if (!request.ca_file.empty()) {
         set(CURLOPT_CAINFO, request.ca_file.c_str());
@@ -145,6 +166,11 @@ void Transfer::set_tls(const HttpRequest& request) {
 
 void Transfer::set_hooks() {
     set(CURLOPT_OPENSOCKETFUNCTION, &open_socket);
+    set(CURLOPT_PREREQDATA, static_cast<void*>(this));
+    set(
+        CURLOPT_PREREQFUNCTION, +[](void* self, char*, char*, int, int) noexcept {
+            return static_cast<Transfer*>(self)->may_request();
+        });
     set(CURLOPT_WRITEDATA, static_cast<void*>(this));
     set(
         CURLOPT_WRITEFUNCTION,
@@ -185,6 +211,14 @@ std::size_t Transfer::on_header(std::string_view line) {
     return line.size();
 }
 
+// A redirect leads elsewhere on the same host, not to other services that only this one can reach.
+int Transfer::may_request() {
+    char* url = nullptr;
+    curl_easy_getinfo(easy(), CURLINFO_EFFECTIVE_URL, &url);
+    left_host_ = url != nullptr && lower(url_host(url)) != host_;
+    return left_host_ ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
+
 HttpResult Transfer::result(CURLcode code) {
     HttpResult r = std::move(partial_);
     curl_off_t us = 0;
@@ -198,6 +232,7 @@ HttpResult Transfer::result(CURLcode code) {
     long status = 0;
     curl_easy_getinfo(easy(), CURLINFO_RESPONSE_CODE, &status);
     r.status = static_cast<int>(status);
+    r.cert_expires_at = certificate_end(easy());
     return r;
 }
 
@@ -208,6 +243,8 @@ void Transfer::describe_failure(CURLcode code, HttpResult& r) const {
     r.error = error_[0] != '\0' ? error_.data() : curl_easy_strerror(code);
     if (header_flood_) {
         r.error = "more than 64 KiB of header";
+    } else if (left_host_) {
+        r.error = "redirected to another host";
     } else if (code == CURLE_COULDNT_RESOLVE_HOST) {
         r.failure = HttpFailure::Resolve;
     } else if (code == CURLE_OPERATION_TIMEDOUT) {

@@ -53,6 +53,7 @@ class Transfer {
     template <class T>
     void set(CURLoption, T value);
 
+    int may_request();
     std::size_t on_body(const char* data, std::size_t size);
     std::size_t on_header(std::string_view line);
     void describe_failure(CURLcode, HttpResult&) const;
@@ -64,11 +65,13 @@ class Transfer {
     std::array<char, CURL_ERROR_SIZE> error_{};
     std::string refused_;
     std::string socket_; // unix socket, for messages
+    std::string host_;   // of the URL that was asked for
     Duration timeout_;
     std::size_t max_body_;
     std::size_t header_bytes_ = 0;
     bool body_cut_ = false;
     bool header_flood_ = false;
+    bool left_host_ = false;
     HttpResult partial_;
 };
 

@@ -1,10 +1,12 @@
 #include "supervisor/net/uv_tcp_probe.h"
 
 #include "supervisor/net/resolver.h"
+#include "supervisor/net/tls_session.h"
 #include "watchers/check_scheduler.h"
 
 #include <netinet/in.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,6 +21,7 @@ namespace keepwell {
 namespace {
 
 constexpr std::size_t kMaxRead = 4096;
+constexpr std::uint64_t kUnixRetryMs = 20; // while the queue of a unix socket is full
 
 class Fd {
   public:
@@ -51,7 +54,7 @@ void set_port(SocketAddress& a, std::uint16_t port) noexcept {
         reinterpret_cast<sockaddr_in6&>(a.storage).sin6_port = htons(port);
 }
 
-enum class Phase { Resolving, Connecting, Sending, Reading, Over };
+enum class Phase { Resolving, Connecting, Handshake, Sending, Reading, Over };
 
 } // namespace
 
@@ -68,7 +71,8 @@ struct UvTcpProbe::Impl {
         std::size_t sent = 0;
         std::string received;
         TcpResult result;
-        Fd fd;                          // closed after the poll on it
+        Fd fd; // closed after the poll on it
+        std::unique_ptr<TlsSession> tls;
         std::unique_ptr<uv::Poll> poll; // must go before the descriptor does
         uv::Timer timer;
     };
@@ -85,6 +89,7 @@ struct UvTcpProbe::Impl {
     void begin(Probe& p) {
         p.started = now();
         p.deadline = p.started + p.request.timeout;
+        if (!p.request.unix_socket.empty()) return connect_unix(p);
         if (auto address = numeric_address(p.request.host, p.request.port)) {
             p.addresses.push_back(*address);
             return connect_next(p);
@@ -121,6 +126,27 @@ struct UvTcpProbe::Impl {
                                             [this, id = p.id](int, int) { ready(id); });
         p.poll->start(UV_WRITABLE);
     }
+    // A unix socket answers at once or, with its queue full, not at all: EAGAIN then, and no event.
+    void connect_unix(Probe& p) {
+        p.phase = Phase::Connecting;
+        sockaddr_un to{};
+        to.sun_family = AF_UNIX;
+        const std::string& path = p.request.unix_socket;
+        if (path.size() >= sizeof to.sun_path) return over(p, "the path is too long for a socket");
+        std::copy(path.begin(), path.end(), to.sun_path);
+        p.fd.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        if (p.fd.get() < 0) return failed(p, errno);
+        if (connect(p.fd.get(), reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0) {
+            if (errno != EAGAIN) return failed(p, errno);
+            p.fd.reset();
+            p.timer.start(std::min(ms_until(now(), p.deadline), kUnixRetryMs));
+            return;
+        }
+        p.poll = std::make_unique<uv::Poll>(loop, p.fd.get(),
+                                            [this, id = p.id](int, int) { ready(id); });
+        p.poll->start(UV_WRITABLE);
+        p.timer.start(ms_until(now(), p.deadline));
+    }
     void failed(Probe& p, int error) {
         const bool more = p.phase == Phase::Connecting && p.next_address < p.addresses.size() &&
                           now() < p.deadline;
@@ -134,6 +160,7 @@ struct UvTcpProbe::Impl {
         Probe& p = *it->second;
         switch (p.phase) {
         case Phase::Connecting: return connected(p);
+        case Phase::Handshake: return shake_hands(p);
         case Phase::Sending: return send_rest(p);
         case Phase::Reading: return read_some(p);
         case Phase::Resolving:
@@ -147,30 +174,69 @@ struct UvTcpProbe::Impl {
         if (error != 0) return failed(p, error);
         p.timer.start(ms_until(now(), p.deadline));
         p.phase = Phase::Sending;
+        if (!p.request.tls) return send_rest(p);
+        p.phase = Phase::Handshake;
+        const auto context = contexts.get(p.request.verify_tls, p.request.ca_file, now());
+        if (!context) return over(p, "TLS: cannot use the CA file " + p.request.ca_file);
+        p.tls =
+            std::make_unique<TlsSession>(context, p.fd.get(), p.request.host, p.request.verify_tls);
+        shake_hands(p);
+    }
+    void shake_hands(Probe& p) {
+        const TlsResult r = p.tls->handshake();
+        if (r.kind != TlsResult::Kind::Done) return wait_for_more(p, r);
+        p.result.cert_expires_at = p.tls->cert_expires_at();
+        p.phase = Phase::Sending;
         send_rest(p);
     }
+    void wait_for_more(Probe& p, const TlsResult& r) {
+        switch (r.kind) {
+        case TlsResult::Kind::WantRead: return p.poll->start(UV_READABLE);
+        case TlsResult::Kind::WantWrite: return p.poll->start(UV_WRITABLE);
+        case TlsResult::Kind::Done:
+        case TlsResult::Kind::Closed:
+        case TlsResult::Kind::Failed: break;
+        }
+        over(p, r.error.empty() ? "the connection was closed" : r.error);
+    }
+
+    // The plain socket in the words of a TLS session.
+    static TlsResult plain(ssize_t n, TlsResult::Kind again) {
+        if (n > 0) return {TlsResult::Kind::Done, static_cast<std::size_t>(n), {}};
+        if (n == 0) return {TlsResult::Kind::Closed, 0, {}};
+        if (errno == EAGAIN || errno == EINTR) return {again, 0, {}};
+        return {TlsResult::Kind::Failed, 0, error_text(errno)};
+    }
+    static TlsResult put(Probe& p, const char* data, std::size_t size) {
+        if (p.tls) return p.tls->send(data, size);
+        return plain(send(p.fd.get(), data, size, MSG_NOSIGNAL), TlsResult::Kind::WantWrite);
+    }
+    static TlsResult take(Probe& p, char* data, std::size_t size) {
+        if (p.tls) return p.tls->receive(data, size);
+        return plain(recv(p.fd.get(), data, size, 0), TlsResult::Kind::WantRead);
+    }
+
     void send_rest(Probe& p) {
         const std::string& data = p.request.send;
         while (p.sent < data.size()) {
-            const ssize_t n =
-                send(p.fd.get(), data.data() + p.sent, data.size() - p.sent, MSG_NOSIGNAL);
-            if (n < 0 && (errno == EAGAIN || errno == EINTR)) return p.poll->start(UV_WRITABLE);
-            if (n < 0) return over(p, error_text(errno));
-            p.sent += static_cast<std::size_t>(n);
+            const TlsResult r = put(p, data.data() + p.sent, data.size() - p.sent);
+            if (r.kind != TlsResult::Kind::Done) return wait_for_more(p, r);
+            p.sent += r.bytes;
         }
         if (p.request.expect.empty()) return over(p, "");
         p.phase = Phase::Reading;
-        p.poll->start(UV_READABLE);
+        read_some(p); // a session may hold bytes that the socket does not show any more
     }
     void read_some(Probe& p) {
         std::array<char, kMaxRead> buffer;
-        const std::size_t room = kMaxRead - p.received.size();
-        const ssize_t n = recv(p.fd.get(), buffer.data(), room, 0);
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-        if (n < 0) return over(p, error_text(errno));
-        p.received.append(buffer.data(), static_cast<std::size_t>(n));
-        if (p.received.find(p.request.expect) != std::string::npos) return over(p, "");
-        if (n == 0 || p.received.size() == kMaxRead) over(p, unexpected(p));
+        for (;;) {
+            const TlsResult r = take(p, buffer.data(), kMaxRead - p.received.size());
+            const bool closed = r.kind == TlsResult::Kind::Closed;
+            if (r.kind != TlsResult::Kind::Done && !closed) return wait_for_more(p, r);
+            p.received.append(buffer.data(), r.bytes);
+            if (p.received.find(p.request.expect) != std::string::npos) return over(p, "");
+            if (closed || p.received.size() == kMaxRead) return over(p, unexpected(p));
+        }
     }
     static std::string unexpected(const Probe& p) {
         return "expected \"" + clean_text(p.request.expect, 60) + "\", got \"" +
@@ -182,6 +248,8 @@ struct UvTcpProbe::Impl {
         if (it == probes.end()) return;
         Probe& p = *it->second;
         if (p.phase == Phase::Over) return report(it);
+        if (p.phase == Phase::Connecting && p.fd.get() < 0 && now() < p.deadline)
+            return connect_unix(p);
         if (p.phase == Phase::Connecting && p.next_address < p.addresses.size())
             return connect_next(p);
         over(p, "timed out");
@@ -191,6 +259,7 @@ struct UvTcpProbe::Impl {
     void over(Probe& p, std::string error) {
         resolver.forget(p.id);
         p.poll.reset();
+        p.tls.reset();
         p.fd.reset();
         p.phase = Phase::Over;
         p.result.ok = error.empty();
@@ -209,6 +278,7 @@ struct UvTcpProbe::Impl {
     uv::Loop& loop;
     uv::MonotonicClock clock;
     Resolver resolver;
+    TlsContexts contexts;
     Probes probes;
     std::uint64_t next_id = 1;
     bool starting = false;

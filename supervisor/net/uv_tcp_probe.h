@@ -2,7 +2,8 @@
 //
 // A name's addresses are tried one after the other, each with its share of the time that is left;
 // the deadline counts from start() and includes the lookup. With neither send nor expect an
-// accepted connection is enough. Callbacks may make any call and may destroy the probe.
+// accepted connection is enough. A unix socket whose queue is full is tried again until the
+// deadline. Callbacks may make any call and may destroy the probe.
 #pragma once
 
 #include "supervisor/uv/loop.h"

@@ -120,6 +120,7 @@ void write_checks(JsonWriter& w, const UnitSnapshot& u) {
         w.member("heals", c.heals);
         w.member("failures", c.failures);
         w.member("slow_ms", c.slow_ms);
+        if (c.cert_expires_at.ms != 0) w.member("cert_expires_at", c.cert_expires_at);
         w.end_object();
     }
     w.end_array();
@@ -254,6 +255,7 @@ void write_tail(JsonWriter& w, const UnitSnapshot& u) {
     w.member("enabled", u.enabled);
     w.member("heal", u.heal);
     w.member("dry_run", u.dry_run);
+    w.member("warnings", u.warnings);
     w.member("health_since", u.health_since);
     w.key("log").begin_object();
     w.member("dropped_bytes", u.log_dropped_bytes);

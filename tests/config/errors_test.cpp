@@ -97,7 +97,7 @@ TEST_F(ConfigErrors, EachWrongUnitKeyIsToldWithItsPlace) {
         {"stop.signal = 0",
          "3:15: cannot read unit.web.stop.signal: 0 is not a signal (like \"TERM\" or \"INT\")"},
         {"ladder = ['reboot']", "3:11: cannot read unit.web.ladder[0]: \"reboot\" is not a step (a "
-                                "step is \"restart\", \"reload\", { "
+                                "step is \"restart\", \"reload\", \"free-port\", { "
                                 "exec = [\"program\"] } or { restart = \"unit\" })"},
         {"ladder = [{ restart = 'db' }]",
          "3:11: cannot resolve unit.web.ladder[0]: no unit named \"db\""},
@@ -285,7 +285,7 @@ TEST_F(ConfigErrors, LaterKindsAndKeysAreWarnedOfAndNeverDroppedSilently) {
             "[supervisor.metrics]\ninterval = '30s'\n[notify.ops]\ntype = 'slack'\n[unit.db]\n"
             "systemd = 'x.service'\n[unit.web]\n" +
             kSleep +
-            "capture = true\nlimits.memory = '1G'\nladder = ['free-port', 'restart']\n"
+            "capture = true\nladder = ['reset-failed', 'restart']\n"
             "requires = ['db']\ncheck.disk = { type = 'host', disk = 90 }\n[unit.p]\npidfile = "
             "'/run/p'\n"),
         ElementsAre("site.toml:1:13: cannot use supervisor.metrics: not available yet",
@@ -293,15 +293,14 @@ TEST_F(ConfigErrors, LaterKindsAndKeysAreWarnedOfAndNeverDroppedSilently) {
                     "site.toml:6:1: cannot use unit.db.systemd: systemd units are not available "
                     "yet; the unit is left out",
                     "site.toml:9:1: cannot use unit.web.capture: not available yet",
-                    "site.toml:10:8: cannot use unit.web.limits.memory: not available yet",
-                    "site.toml:11:11: cannot use unit.web.ladder[0]: the step free-port is not "
+                    "site.toml:10:11: cannot use unit.web.ladder[0]: the step reset-failed is not "
                     "available yet",
-                    "site.toml:12:13: cannot use unit.web.requires: unit db is left out, since its "
+                    "site.toml:11:13: cannot use unit.web.requires: unit db is left out, since its "
                     "kind is not available "
                     "yet",
-                    "site.toml:13:7: cannot use unit.web.check.disk: checks of type host are not "
+                    "site.toml:12:7: cannot use unit.web.check.disk: checks of type host are not "
                     "available yet",
-                    "site.toml:15:1: cannot use unit.p.pidfile: pidfile units are not available "
+                    "site.toml:14:1: cannot use unit.p.pidfile: pidfile units are not available "
                     "yet; the unit is left "
                     "out"));
     EXPECT_EQ(load_files({"site.toml"}).config.units.size(), 1U);

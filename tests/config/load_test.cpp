@@ -327,7 +327,7 @@ command = ["/bin/true"]
 )");
     const UnitSpec& a = unit(config, "a");
     EXPECT_EQ(std::get<TcpCheckSpec>(check(a, "tcp").probe),
-              (TcpCheckSpec{"::1", 6379, "PING\r\n", "PONG"}));
+              (TcpCheckSpec{"::1", 6379, "PING\r\n", "PONG", {}}));
     EXPECT_THAT(check(a, "tcp").blames, ElementsAre("b"));
     const auto& exec = std::get<ExecCheckSpec>(check(a, "exec").probe);
     EXPECT_THAT(exec.command, ElementsAre("/bin/check"));

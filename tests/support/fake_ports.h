@@ -6,6 +6,7 @@
 #pragma once
 
 #include "units/ports/http_client.h"
+#include "units/ports/offload.h"
 #include "units/ports/task_host.h"
 #include "units/ports/tcp_probe.h"
 
@@ -97,6 +98,42 @@ class FakeTasks final : public TaskHost, public FakeExchange<TaskRequest, TaskRe
         return add(r, std::move(done));
     }
     void cancel(TaskId id) noexcept override { drop(id); }
+};
+
+class FakeOffload final : public Offload {
+  public:
+    struct Job {
+        OffloadId id = 0;
+        Lane lane{};
+        std::function<void()> work, done;
+        bool begun = false;
+    };
+    OffloadId run(Lane lane, std::function<void()> work, std::function<void()> done) override {
+        jobs.push_back({++last_, lane, std::move(work), std::move(done), false});
+        return last_;
+    }
+    bool cancel(OffloadId id) noexcept override {
+        ++cancelled;
+        for (Job& job : jobs)
+            if (job.id == id && job.begun) {
+                job.done = nullptr;
+                return true;
+            }
+        std::erase_if(jobs, [id](const Job& job) { return job.id == id; });
+        return false;
+    }
+    void finish() { // does the oldest job and reports it
+        Job job = std::move(jobs.front());
+        jobs.erase(jobs.begin());
+        job.work();
+        if (job.done) job.done();
+    }
+
+    std::vector<Job> jobs;
+    std::size_t cancelled = 0;
+
+  private:
+    OffloadId last_ = 0;
 };
 
 inline HttpResult http_status(int status, std::string body = {}, Duration took = {}) {

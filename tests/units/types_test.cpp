@@ -63,7 +63,7 @@ TEST(ExitStatusText, SaysHowTheProcessEnded) {
     EXPECT_EQ(describe(ExitStatus{true, 1, 0, false, false}), "exit 1");
     EXPECT_EQ(describe(ExitStatus{true, 0, SIGKILL, false, false}), "SIGKILL");
     EXPECT_EQ(describe(ExitStatus{true, 0, SIGSEGV, true, false}), "SIGSEGV (core dumped)");
-    EXPECT_EQ(describe(ExitStatus{true, 0, SIGKILL, false, true}), "SIGKILL (out of memory)");
+    EXPECT_EQ(describe(ExitStatus{true, 0, SIGKILL, false, true}), "killed by the OOM killer");
 }
 
 TEST(ExitStatusText, NeverInventsAStatus) {

@@ -215,6 +215,25 @@ TEST_F(HttpExchange, RedirectIsNotFollowedUnlessAskedFor) {
     EXPECT_EQ(get(r).failure, HttpFailure::Other);
 }
 
+TEST_F(HttpExchange, RedirectsEndAtTheirLimitAndAtTheHost) {
+    ByteServer loop_server(
+        ByteServer::always(ByteServer::response("302 Found", "", "Location: /again\r\n")));
+    auto r = request(loop_server.url());
+    r.follow_redirects = 5;
+    EXPECT_EQ(get(r).failure, HttpFailure::Other) << "a loop is no answer";
+
+    ByteServer inner(ByteServer::always(ByteServer::response("200 OK", "secret")));
+    const std::string elsewhere = "http://localhost:" + std::to_string(inner.port()) + "/";
+    ByteServer server(ByteServer::always(
+        ByteServer::response("302 Found", "", "Location: " + elsewhere + "\r\n")));
+    r = request(server.url());
+    r.follow_redirects = 5;
+    const auto got = get(r);
+    EXPECT_EQ(got.failure, HttpFailure::Other);
+    EXPECT_EQ(got.error, "redirected to another host");
+    EXPECT_EQ(got.body, "");
+}
+
 TEST_F(HttpExchange, UnixSocketIsSpokenTo) {
     std::string folder = testing::TempDir() + "kw-http-XXXXXX";
     ASSERT_NE(mkdtemp(folder.data()), nullptr);

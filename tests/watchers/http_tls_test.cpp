@@ -1,5 +1,6 @@
 // TLS of the HTTP client against openssl's own test server with certificates made here.
 #include "supervisor/net/curl_client.h"
+#include "supervisor/net/uv_tcp_probe.h"
 
 #include "tests/support/byte_server.h"
 #include "tests/support/loop_runner.h"
@@ -105,4 +106,91 @@ TEST_F(TlsExchange, WrongNameIsRefusedAndUnverifiedIsNot) {
 
 TEST_F(TlsExchange, MissingCaFileIsATlsError) {
     EXPECT_EQ(get(true, folder + "/none.pem").failure, HttpFailure::Tls);
+}
+
+TEST_F(TlsExchange, TheEndOfTheCertificateIsToldOverNewConnectionsOnly) {
+    const std::string ca = folder + "/cert.pem";
+    const auto in_two_days = [] {
+        return std::chrono::duration_cast<std::chrono::milliseconds>(
+                   (std::chrono::system_clock::now() + 48h).time_since_epoch())
+            .count();
+    }();
+    const auto first = get(true, ca);
+    ASSERT_TRUE(first.cert_expires_at) << first.error;
+    EXPECT_NEAR(static_cast<double>(first.cert_expires_at->ms), static_cast<double>(in_two_days),
+                120'000.0);
+    HttpRequest again;
+    again.url = "https://localhost:" + std::to_string(port) + "/";
+    again.ca_file = ca;
+    again.timeout = 5s;
+    again.fresh_connection = true;
+    std::optional<HttpResult> got;
+    client.start(again, [&](HttpResult result) { got = std::move(result); });
+    ASSERT_TRUE(run_until(loop, [&] { return got.has_value(); }));
+    EXPECT_EQ(got->cert_expires_at, first.cert_expires_at);
+}
+
+namespace {
+
+struct TcpTls : TlsExchange {
+    UvTcpProbe probe{loop};
+    TcpResult run(bool verify, const std::string& ca, const std::string& host = "localhost") {
+        TcpRequest r;
+        r.host = host;
+        r.port = port;
+        r.tls = true;
+        r.verify_tls = verify;
+        r.ca_file = ca;
+        r.send = "GET / HTTP/1.0\r\n\r\n";
+        r.expect = "HTTP/1.0 200";
+        r.timeout = 5s;
+        TcpResult last;
+        const auto end = std::chrono::steady_clock::now() + 15s;
+        do { // until the server listens
+            std::optional<TcpResult> got;
+            probe.start(r, [&](TcpResult result) { got = std::move(result); });
+            EXPECT_TRUE(run_until(loop, [&] { return got.has_value(); }));
+            last = got.value_or(TcpResult{});
+        } while (last.error == "connection refused" && std::chrono::steady_clock::now() < end);
+        return last;
+    }
+};
+
+} // namespace
+
+TEST_F(TcpTls, ChecksSpeakThroughAVerifiedSession) {
+    const auto good = run(true, folder + "/cert.pem");
+    EXPECT_TRUE(good.ok) << good.error;
+    EXPECT_TRUE(good.cert_expires_at);
+    EXPECT_EQ(run(true, "").error, "TLS: self-signed certificate");
+    EXPECT_EQ(run(true, folder + "/cert.pem", "127.0.0.1").error, "TLS: IP address mismatch");
+    EXPECT_TRUE(run(false, "", "127.0.0.1").ok);
+    EXPECT_TRUE(run(true, folder + "/none.pem").error.starts_with("TLS: cannot use the CA file"));
+}
+
+TEST(TlsHandshake, ThatHangsEndsAtTheDeadline) {
+    ByteServer silent([](int fd, const auto& stopping) {
+        char c = 0;
+        while (!stopping && recv(fd, &c, 1, 0) == 1) {
+        }
+    });
+    uv::Loop loop;
+    CurlHttpClient client(loop);
+    UvTcpProbe probe(loop);
+    HttpRequest http;
+    http.url = "https://127.0.0.1:" + std::to_string(silent.port()) + "/";
+    http.timeout = 300ms;
+    TcpRequest tcp;
+    tcp.host = "127.0.0.1";
+    tcp.port = silent.port();
+    tcp.tls = true;
+    tcp.timeout = 300ms;
+    std::optional<HttpResult> h;
+    std::optional<TcpResult> t;
+    client.start(http, [&](HttpResult r) { h = std::move(r); });
+    probe.start(tcp, [&](TcpResult r) { t = std::move(r); });
+    ASSERT_TRUE(run_until(loop, [&] { return h && t; }));
+    EXPECT_EQ(h->failure, HttpFailure::Timeout);
+    EXPECT_EQ(t->error, "timed out");
+    EXPECT_LT(t->took, 3s);
 }

@@ -152,7 +152,7 @@ TEST(HttpRequestOf, CarriesWhatTheSpecSays) {
     http.headers = {{"Host", "x"}};
     http.body = "ping";
     http.unix_socket = "/run/x.sock";
-    http.tls = {false, "/etc/ca.pem"};
+    http.tls = {false, "/etc/ca.pem", {}};
     http.follow_redirects = 2;
     const auto r = http_request(http, 3s);
     EXPECT_EQ(r.method, "POST");

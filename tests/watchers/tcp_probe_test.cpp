@@ -174,3 +174,50 @@ TEST_F(TcpProbing, DestroyedProbeWithRequestsUnderWayCallsNobody) {
     EXPECT_FALSE(run_until(
         loop, [] { return false; }, 50ms));
 }
+
+TEST_F(TcpProbing, UnixSocketsAreSpokenTo) {
+    const std::string path = testing::TempDir() + "kw-unix-" + std::to_string(getpid());
+    TcpRequest r;
+    r.unix_socket = path;
+    r.send = "PING\n";
+    r.expect = "PONG";
+    r.timeout = 5s;
+    EXPECT_EQ(run(r).error, "no such file or directory");
+    {
+        ByteServer server(
+            [](int fd, const auto&) {
+                char text[5];
+                if (recv(fd, text, 5, MSG_WAITALL) == 5) (void)!write(fd, "PONG\n", 5);
+            },
+            path);
+        EXPECT_TRUE(run(r).ok);
+    }
+    EXPECT_EQ(run(r).error, "connection refused");
+    unlink(path.c_str());
+    r.unix_socket = "/" + std::string(200, 'x');
+    EXPECT_EQ(run(r).error, "the path is too long for a socket");
+}
+
+TEST_F(TcpProbing, AFullUnixSocketEndsAtTheDeadline) {
+    const std::string path = testing::TempDir() + "kw-full-" + std::to_string(getpid());
+    sockaddr_un at{};
+    at.sun_family = AF_UNIX;
+    std::copy(path.begin(), path.end(), at.sun_path);
+    const int server = socket(AF_UNIX, SOCK_STREAM, 0);
+    ASSERT_EQ(bind(server, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    ASSERT_EQ(listen(server, 0), 0);
+    const int first = socket(AF_UNIX, SOCK_STREAM, 0);
+    ASSERT_EQ(connect(first, reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    TcpRequest r;
+    r.unix_socket = path;
+    r.timeout = 300ms;
+    const auto full = run(r);
+    EXPECT_EQ(full.error, "timed out");
+    EXPECT_LT(full.took, 3s);
+    close(accept(server, nullptr, nullptr));
+    r.timeout = 5s;
+    EXPECT_TRUE(run(r).ok);
+    close(first);
+    close(server);
+    unlink(path.c_str());
+}

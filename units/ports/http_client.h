@@ -5,6 +5,7 @@
 #include "units/time.h"
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,7 @@ struct HttpRequest {
     std::uint32_t follow_redirects = 0;
     Duration timeout{};
     std::size_t max_body = 64U << 10;
+    bool fresh_connection = false; // a reused one has no certificate to look at
 };
 enum class HttpFailure { None, Resolve, Refused, Unreachable, Tls, Timeout, Other };
 struct HttpResult {
@@ -29,6 +31,7 @@ struct HttpResult {
     std::vector<std::pair<std::string, std::string>> headers; // names in lower case
     std::string body;
     Duration took{};
+    std::optional<WallTime> cert_expires_at; // https over a new connection that was verified
 };
 using RequestId = std::uint64_t;
 class HttpClient {

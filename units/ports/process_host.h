@@ -41,6 +41,11 @@ class ProcessHost {
     virtual void signal(const std::string& key, Generation, int signal, SignalScope) = 0;
     virtual void ack(const std::string& key, Generation) = 0;
     virtual std::vector<Survivor> survivors(const std::string& key) = 0; // may read /proc; bounded
+    // Folder of the unit's own cgroup, for reading; empty = it has none.
+    virtual std::string cgroup_of(const std::string& key) const = 0;
+    // Limits of the tree that this host does not enforce for the live instance: "memory", "cpu",
+    // "pids".
+    virtual std::vector<std::string> missing_limits(const std::string& key) const = 0;
     virtual bool owns_tree(const std::string& key) const = 0; // tree_certainty: true = cgroup
 };
 } // namespace keepwell
