@@ -385,24 +385,16 @@ void Fleet::on_erased(UnitIndex i, const std::string& key) {
 // --------------------------------------------------------------------------------------------------
 
 UnitView::Context Fleet::context(UnitIndex i) const {
-    std::vector<std::string> warnings;
-    for (const std::string& limit : p_.processes.missing_limits(engine_.spec(i).key))
-        warnings.push_back(
-            fmt::format("{0} limit is not enforced here: no delegated {0} controller", limit));
     return {p_.clock,
             [this](UnitIndex other) { return engine_.key_of(other); },
             [this, i](CheckIndex c) { return checks_.next_run(i, c); },
             p_.processes.owns_tree(engine_.spec(i).key),
             30,
-            std::move(warnings)};
+            missing_limits(i)};
 }
 
 UnitSnapshot Fleet::snapshot(UnitIndex i) const {
     return views_.at(i).snapshot(engine_.spec(i), engine_.record(i), context(i));
-}
-
-TreeRef Fleet::tree(UnitIndex i) const {
-    return {engine_.record(i).pid, p_.processes.cgroup_of(engine_.spec(i).key)};
 }
 
 StatusDocument& Fleet::document() {
@@ -444,14 +436,6 @@ void Fleet::reopen_log(const std::string& key) {
                          : "rotated, but reload_command: " + keepwell::describe(r, timeout));
     };
     dispatcher_.run_for(*i, spec.process.reload_command, spec.start_timeout, "reload", done);
-}
-
-void Fleet::set_log(const std::string& key, std::uint64_t dropped, const std::string& error) {
-    const auto i = engine_.find(key);
-    if (!i) return;
-    views_[*i].set_log(dropped, error);
-    dirty_.insert(*i);
-    p_.changed();
 }
 
 std::string Fleet::survivors(UnitIndex i) const {

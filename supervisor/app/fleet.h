@@ -136,6 +136,7 @@ class Fleet final : public EngineListener, public ProcessListener {
     void take_main(UnitIndex, std::int64_t pid);
     void look_for_port_holder(const StepInfo&);
     void port_taken(UnitIndex, const PortHolder&);
+    std::vector<std::string> missing_limits(UnitIndex) const;
     void free_port(UnitIndex, Duration timeout);
     void save(const StepInfo&);
     void check_shutdown();

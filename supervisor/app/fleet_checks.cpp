@@ -156,6 +156,26 @@ void Fleet::free_port(UnitIndex i, Duration timeout) {
     freer_.free(query, timeout);
 }
 
+TreeRef Fleet::tree(UnitIndex i) const {
+    return {engine_.record(i).pid, p_.processes.cgroup_of(engine_.spec(i).key)};
+}
+
+std::vector<std::string> Fleet::missing_limits(UnitIndex i) const {
+    std::vector<std::string> texts;
+    for (const std::string& limit : p_.processes.missing_limits(engine_.spec(i).key))
+        texts.push_back(
+            fmt::format("{0} limit is not enforced here: no delegated {0} controller", limit));
+    return texts;
+}
+
+void Fleet::set_log(const std::string& key, std::uint64_t dropped, const std::string& error) {
+    const auto i = engine_.find(key);
+    if (!i) return;
+    views_[*i].set_log(dropped, error);
+    dirty_.insert(*i);
+    p_.changed();
+}
+
 void Fleet::watch_ready_log(UnitIndex i) {
     const UnitSpec& spec = engine_.spec(i);
     if (spec.ready.kind != ReadyKind::Log) return;

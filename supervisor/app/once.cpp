@@ -5,6 +5,7 @@
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
 #include "supervisor/status/status_document.h"
+#include "supervisor/uv/pool_offload.h"
 #include "units/check_counter.h"
 #include "units/verdict.h"
 
@@ -26,7 +27,12 @@ std::string host_name() {
 UnitSpec watched_only(UnitSpec spec) {
     spec.kind = UnitKind::External;
     spec.policy.window.reset();
-    for (auto& check : spec.checks) check.failures = 1;
+    for (auto& check : spec.checks) {
+        check.failures = 1;
+        // Which processes are the unit's own only a supervisor knows.
+        if (std::holds_alternative<ResourceCheckSpec>(check.probe)) check.enabled = false;
+        if (auto* port = std::get_if<PortCheckSpec>(&check.probe)) port->own = false;
+    }
     return spec;
 }
 
@@ -38,8 +44,10 @@ class Once {
           http_(loop_),
           tcp_(loop_),
           tasks_(loop_),
-          checks_({clock_, timers_, http_, tcp_, tasks_},
-                  [this](const Observation& o) { observe(o); }) {
+          offload_(loop_),
+          checks_(
+              {clock_, timers_, http_, tcp_, tasks_, offload_, [](UnitIndex) { return TreeRef{}; }},
+              [this](const Observation& o) { observe(o); }) {
         for (const UnitSpec& unit : config.units) {
             if (!unit.enabled) continue;
             Watched w{unit.kind, watched_only(unit), {}, {}};
@@ -128,6 +136,7 @@ class Once {
     CurlHttpClient http_;
     UvTcpProbe tcp_;
     LocalTasks tasks_;
+    PoolOffload offload_;
     CheckScheduler checks_;
     std::vector<Watched> units_;
     std::size_t left_ = 0;

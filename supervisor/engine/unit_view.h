@@ -54,7 +54,7 @@ class UnitView {
         std::function<std::optional<Instant>(CheckIndex)> next_run;
         bool tree_certain = false;
         double history_step_s = 30;
-        std::vector<std::string> warnings; // see UnitSnapshot
+        std::vector<std::string> warnings = {}; // see UnitSnapshot
     };
     UnitSnapshot snapshot(const UnitSpec&, const UnitRecord&, const Context&) const;
     // The text of the table's last column.

@@ -1,8 +1,7 @@
 // Promises of the check scheduler, in virtual time.
 #include "watchers/check_scheduler.h"
 
-#include "tests/support/fake_ports.h"
-#include "tests/support/virtual_time.h"
+#include "tests/watchers/check_scheduler_fixture.h"
 #include "watchers/schedule.h"
 
 #include <gmock/gmock.h>
@@ -16,60 +15,6 @@
 using namespace keepwell;
 using namespace keepwell::test;
 using namespace std::chrono_literals;
-
-namespace {
-
-CheckSpec http_spec(const std::string& id = "http") {
-    CheckSpec check;
-    check.id = id;
-    HttpCheckSpec http;
-    http.url = "http://127.0.0.1:5000/health";
-    check.probe = http;
-    return check;
-}
-
-UnitSpec unit_with(std::vector<CheckSpec> checks, const std::string& key = "web") {
-    UnitSpec unit;
-    unit.key = key;
-    unit.checks = std::move(checks);
-    return unit;
-}
-
-struct CheckScheduling : testing::Test {
-    VirtualClock clock;
-    FakeTimers timers{clock};
-    FakeHttp http;
-    FakeTcp tcp;
-    FakeTasks tasks;
-    FakeOffload offload;
-    std::vector<Observation> seen;
-    std::function<void(const Observation&)> on_seen;
-    std::unique_ptr<CheckScheduler> scheduler = std::make_unique<CheckScheduler>(
-        CheckScheduler::Ports{clock, timers, http, tcp, tasks, offload,
-                              [](UnitIndex) { return TreeRef{}; }},
-        [this](Observation o) {
-            seen.push_back(o);
-            if (on_seen) on_seen(seen.back());
-        });
-
-    void run_first() { // to the start of the first run of check 0 of unit 0
-        while (http.started() == 0) ASSERT_TRUE(timers.step());
-    }
-    // Advances in steps of 10 ms, answers at once, gives the starts of all runs.
-    std::vector<Duration> starts_within(Duration length, int status = 200) {
-        std::vector<Duration> at;
-        const Instant begin = clock.now();
-        std::size_t before = http.started();
-        while (clock.now() - begin < length) {
-            timers.advance(10ms);
-            for (; before < http.started(); ++before) at.push_back(clock.now() - begin);
-            http.answer_all([&](const auto&) { return http_status(status); });
-        }
-        return at;
-    }
-};
-
-} // namespace
 
 TEST_F(CheckScheduling, FirstRunComesWithinOneSecondOfStart) {
     std::vector<CheckSpec> checks;
@@ -462,88 +407,4 @@ TEST_F(CheckScheduling, TenThousandChecksHaveOneTimerEach) {
     http.answer_all([](const auto&) { return http_status(200); });
     EXPECT_EQ(seen.size(), 10'000U);
     EXPECT_EQ(timers.armed(), 10'000U);
-}
-
-namespace {
-
-CheckSpec file_spec(const std::string& path = "/") {
-    CheckSpec check;
-    check.id = "file";
-    check.timeout = 1s;
-    FileCheckSpec file;
-    file.path = path;
-    check.probe = file;
-    return check;
-}
-
-} // namespace
-
-TEST_F(CheckScheduling, LocalChecksRunOffTheLoopAndReport) {
-    scheduler->start(0, unit_with({file_spec()}), 1);
-    timers.advance(1s);
-    ASSERT_EQ(offload.jobs.size(), 1U);
-    EXPECT_EQ(offload.jobs[0].lane, Offload::Lane::Disk);
-    EXPECT_TRUE(seen.empty());
-    timers.advance(300ms);
-    offload.finish();
-    ASSERT_EQ(seen.size(), 1U);
-    EXPECT_EQ(seen[0].outcome, CheckOutcome::Pass);
-    EXPECT_GE(seen[0].took, 300ms);
-}
-
-TEST_F(CheckScheduling, WorkThatFoundNoThreadSaysNothing) {
-    scheduler->start(0, unit_with({file_spec()}), 1);
-    timers.advance(10s);
-    EXPECT_TRUE(seen.empty()) << "a busy lane is no failure of the unit";
-    EXPECT_GE(offload.cancelled, 1U);
-    for (int i = 0; i < 300 && offload.jobs.empty(); ++i) timers.advance(100ms);
-    ASSERT_FALSE(offload.jobs.empty()) << "it is tried again";
-    offload.finish();
-    EXPECT_EQ(seen.size(), 1U);
-}
-
-TEST_F(CheckScheduling, WorkThatHangsFailsAtTheDeadlineAndGetsNoSecondThread) {
-    scheduler->start(0, unit_with({file_spec()}), 1);
-    timers.advance(1s);
-    ASSERT_EQ(offload.jobs.size(), 1U);
-    offload.jobs[0].begun = true;
-    // What the pool's thread does first.
-    const auto work = offload.jobs[0].work;
-    offload.jobs[0].work = [] {};
-    timers.advance(4s);
-    ASSERT_EQ(seen.size(), 1U);
-    EXPECT_EQ(seen[0].outcome, CheckOutcome::Fail);
-    EXPECT_EQ(seen[0].output, "timed out after 1s");
-    EXPECT_TRUE(seen[0].soft);
-}
-
-// libcurl tells the end of a certificate for new connections only.
-TEST_F(CheckScheduling, TheCertificateIsRememberedAndLookedAtAgainOnceAnHour) {
-    CheckSpec check = http_spec();
-    HttpCheckSpec https;
-    https.url = "https://shop.example/";
-    https.tls.expires_within = 24h * 14;
-    check.probe = https;
-    scheduler->start(0, unit_with({check}), 1);
-    const auto answer = [&](std::optional<Duration> left) {
-        while (http.open() == 0) timers.advance(1s);
-        HttpResult r = http_status(200);
-        if (left)
-            r.cert_expires_at =
-                WallTime{clock.wall().ms +
-                         std::chrono::duration_cast<std::chrono::milliseconds>(*left).count()};
-        http.answer(r);
-        return seen.back();
-    };
-    EXPECT_EQ(answer(24h * 9 + 1h).outcome, CheckOutcome::Warn);
-    EXPECT_TRUE(http.last().fresh_connection);
-    const Observation again = answer(std::nullopt);
-    EXPECT_FALSE(http.last().fresh_connection);
-    EXPECT_EQ(again.outcome, CheckOutcome::Warn) << "what was seen is remembered";
-    EXPECT_TRUE(again.output.starts_with("certificate expires in 9d")) << again.output;
-    const Instant begin = clock.now();
-    while (!http.last().fresh_connection) answer(std::nullopt);
-    EXPECT_GE(clock.now() - begin, 59min);
-    EXPECT_LE(clock.now() - begin, 61min);
-    EXPECT_EQ(answer(24h * 90).outcome, CheckOutcome::Pass) << "renewed";
 }
