@@ -255,7 +255,7 @@ void write_tail(JsonWriter& w, const UnitSnapshot& u) {
     w.member("enabled", u.enabled);
     w.member("heal", u.heal);
     w.member("dry_run", u.dry_run);
-    w.member("warnings", u.warnings);
+    if (!u.warnings.empty()) w.member("warnings", u.warnings);
     w.member("health_since", u.health_since);
     w.key("log").begin_object();
     w.member("dropped_bytes", u.log_dropped_bytes);

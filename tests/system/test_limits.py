@@ -53,7 +53,7 @@ def test_what_the_oom_killer_ends_is_told_apart_from_a_plain_sigkill(fleet):
     os.kill(fleet.starts("calm")[0].pid, signal.SIGKILL)
     fleet.wait_starts("calm", 2)
     assert fleet.live("calm")["last_exit"] | {"at": 0} == {"code": None, "signal": 9, "core": False, "oom": False, "at": 0}
-    assert fleet.live("calm")["warnings"] == []
+    assert "warnings" not in fleet.live("calm")
     assert len(groups("memory") - before) == 1, "the group of a unit whose tree is gone has gone too"
     fleet.keeper.terminate()
     fleet.keeper.wait(20)
