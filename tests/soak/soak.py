@@ -96,7 +96,10 @@ class Soak:
     def stop_and_start(self):
         name = self.name()
         self.fleet.cli("stop", name, timeout=60)
-        self.fleet.cli("start", "--no-wait", name, timeout=60)
+        # The supervisor may just have been killed; a word that was not heard is said again.
+        end = time.monotonic() + 60
+        while self.fleet.cli("start", "--no-wait", name, timeout=60).returncode != 0 and time.monotonic() < end:
+            time.sleep(0.2)
         self.counts["stops"] += 1
 
     def sample(self):
