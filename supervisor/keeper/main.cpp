@@ -194,6 +194,7 @@ void stop_alone(Keeper& k) {
     k.kill_all_ns = now_ns() + 10 * kSecond;
     k.give_up_ns = now_ns() + 15 * kSecond;
     signal_all(k, SIGTERM);
+    signal_all(k, SIGCONT); // a stopped process acts on nothing else
 }
 
 bool all_gone(const Keeper& k) {

@@ -112,10 +112,6 @@ void Census::take() {
     }
 }
 
-bool wakes(int signal) {
-    return signal == SIGTERM || signal == SIGINT || signal == SIGQUIT || signal == SIGHUP;
-}
-
 struct Delivery {
     const Record& record;
     int signal;
@@ -126,9 +122,7 @@ struct Delivery {
 void deliver(void* context, pid_t pid) {
     auto& d = *static_cast<Delivery*>(context);
     if (d.group_only && getpgid(pid) != d.record.pid) return;
-    if (kill(pid, d.signal) != 0) return;
-    ++d.sent;
-    if (wakes(d.signal)) kill(pid, SIGCONT); // a stopped process acts on nothing else
+    if (kill(pid, d.signal) == 0) ++d.sent;
 }
 
 std::size_t deliver_by_ancestry(Keeper& k, Record& r, Delivery& d) {
@@ -165,15 +159,11 @@ void signal_record(Keeper& k, Record& r, int signal, wire::Scope scope) {
     r.killed = r.killed || signal == SIGKILL;
     if (scope != wire::Scope::Tree && r.pidfd) {
         // While the main process is not reaped its pid and its group are surely its own.
-        const auto send = [&](int s) {
-            const pid_t group = getpgid(r.pid);
-            if (scope == wire::Scope::Process || r.phase == Phase::Spawning || group <= 1)
-                syscall(SYS_pidfd_send_signal, r.pidfd.get(), s, nullptr, 0);
-            else
-                kill(-group, s);
-        };
-        send(signal);
-        if (wakes(signal)) send(SIGCONT);
+        const pid_t group = getpgid(r.pid);
+        if (scope == wire::Scope::Process || r.phase == Phase::Spawning || group <= 1)
+            syscall(SYS_pidfd_send_signal, r.pidfd.get(), signal, nullptr, 0);
+        else
+            kill(-group, signal);
         return;
     }
     if (scope == wire::Scope::Process) return;

@@ -135,12 +135,14 @@ class HealthServer:
 
     def __init__(self):
         self.script, self.then, self.answers = [], 200, []
+        self.delay = 0.0  # seconds before each answer
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self):
                 status = outer.script.pop(0) if outer.script else outer.then
                 outer.answers.append((time.monotonic_ns(), status))
+                time.sleep(outer.delay)
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
