@@ -2,6 +2,7 @@
 // second for 5 s on the real scheduler and client, against a tiny server in a process of its own.
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
+#include "supervisor/uv/pool_offload.h"
 #include "units/ports/task_host.h"
 #include "watchers/check_scheduler.h"
 
@@ -90,9 +91,10 @@ int main() {
         CurlHttpClient http(loop);
         UvTcpProbe tcp(loop);
         NoTasks tasks;
-        CheckScheduler scheduler({clock, timers, http, tcp, tasks}, [&](const Observation& o) {
-            ++(o.outcome == CheckOutcome::Pass ? passed : failed);
-        });
+        PoolOffload offload(loop);
+        CheckScheduler scheduler(
+            {clock, timers, http, tcp, tasks, offload, [](UnitIndex) { return TreeRef{}; }},
+            [&](const Observation& o) { ++(o.outcome == CheckOutcome::Pass ? passed : failed); });
         HttpCheckSpec probe;
         probe.url = "http://127.0.0.1:" + std::to_string(ntohs(in.sin_port)) + "/health";
         CheckSpec check;
