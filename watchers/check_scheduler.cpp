@@ -56,8 +56,8 @@ struct CheckScheduler::Impl {
         Instant due{};
         Instant started{};
         Instant ended{};
-        Beats beats;         // of a heartbeat check
-        bool failed = false; // the last result
+        Beats beats;                  // of a heartbeat check
+        bool failed = false;          // the last result
         std::optional<WallTime> cert; // end of the certificate that was last seen
         Instant cert_seen{};
         std::shared_ptr<std::atomic<bool>> at_work; // of the last work in the pool

