@@ -21,7 +21,7 @@ bool read_patterns(Reader& reader, std::string_view key, std::vector<std::string
         to = {one};
         return true;
     }
-    if (!reader.texts(key, to)) return false;
+    if (!reader.texts(key, to) || found == nullptr) return false;
     for (const std::string& pattern : to)
         if (pattern.empty()) reader.error(*found, "an empty pattern would match every process");
     return true;
