@@ -70,7 +70,7 @@ struct CheckScheduler::Impl {
         std::vector<Check> checks;
     };
 
-    Impl(Ports p, Sink s) : ports(p), sink(std::move(s)) {}
+    Impl(Ports p, Sink s) : ports(std::move(p)), sink(std::move(s)) {}
     ~Impl() {
         for (auto& [index, unit] : units) silence(unit);
     }
@@ -313,7 +313,7 @@ struct CheckScheduler::Impl {
 };
 
 CheckScheduler::CheckScheduler(Ports ports, Sink sink)
-    : impl_(std::make_unique<Impl>(ports, std::move(sink))) {}
+    : impl_(std::make_unique<Impl>(std::move(ports), std::move(sink))) {}
 CheckScheduler::~CheckScheduler() = default;
 
 void CheckScheduler::start(UnitIndex u, const UnitSpec& spec, Generation generation) {
