@@ -13,7 +13,7 @@ constexpr std::size_t kMaxLines = 4096;
 constexpr std::size_t kMaxStories = 8;
 constexpr std::size_t kMaxStoryLines = 120;
 constexpr std::size_t kStoryHead = 40; // how it began is kept whatever follows
-constexpr std::size_t kMaxLinesInStories = 16'384;
+constexpr std::size_t kMaxLinesInStories = 8192;
 
 // The outcome of a unit that has settled, else empty.
 std::string outcome_of(const UnitRecord& r) {

@@ -3,7 +3,7 @@
 //
 // A story begins with the first line while none is open and ends when its unit has settled:
 // healthy, stopped, completed or failed. A story with trouble in it is an incident. Bounded: the
-// last 4,096 lines, 8 stories a unit, 120 lines a story, and 16,384 lines in all stories, beyond
+// last 4,096 lines, 8 stories a unit, 120 lines a story, and 8,192 lines in all stories, beyond
 // which the oldest stories go, but never the last one of a unit. New lines are handed to `save` as
 // JSON, one each, so that they can be appended to a file and given back to restore() after a
 // restart. One thread.
