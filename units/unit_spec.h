@@ -178,8 +178,9 @@ struct ResourceCheckSpec {     // upper limits of the unit's whole tree
     Duration hold{}; // over the limit for this long without a break; `for` in the configuration
     bool operator==(const ResourceCheckSpec&) const = default;
 };
-using ProbeSpec = std::variant<HttpCheckSpec, TcpCheckSpec, ExecCheckSpec, UnixCheckSpec,
-                               ProcessCheckSpec, PortCheckSpec, FileCheckSpec, ResourceCheckSpec, HeartbeatCheckSpec>;
+using ProbeSpec =
+    std::variant<HttpCheckSpec, TcpCheckSpec, ExecCheckSpec, UnixCheckSpec, ProcessCheckSpec,
+                 PortCheckSpec, FileCheckSpec, ResourceCheckSpec, HeartbeatCheckSpec>;
 
 enum class ComponentStyle { Bool, UpDown, Operational };
 struct ComponentSpec {

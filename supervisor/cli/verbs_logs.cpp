@@ -71,8 +71,7 @@ std::vector<LogView::Source> sources_of(const LogPlace& place, const std::vector
         const bool another_unit =
             std::ranges::any_of(place.units, [&](const auto& u) { return u.key == errors; });
         // While following, its first line may still come.
-        const bool apart =
-            !another_unit && (options.follow || has_log(place.directory, errors));
+        const bool apart = !another_unit && (options.follow || has_log(place.directory, errors));
         if (!options.only_stderr) sources.push_back({key, key, false, apart});
         if (!options.only_stdout && apart) sources.push_back({key, errors, true, apart});
     }

@@ -11,8 +11,8 @@
 namespace keepwell::config {
 namespace {
 
-constexpr std::string_view kTypes[] = {"http",    "tcp",  "exec", "unix",
-                                       "process", "port", "file", "resource", "heartbeat"};
+constexpr std::string_view kTypes[] = {"http", "tcp",  "exec",     "unix",     "process",
+                                       "port", "file", "resource", "heartbeat"};
 constexpr std::string_view kLaterTypes[] = {"dns", "log", "systemd", "host"};
 constexpr std::int64_t kManyTimes = 1'000'000;
 constexpr Duration kShortestInterval = 10ms;

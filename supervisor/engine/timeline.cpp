@@ -95,7 +95,7 @@ void Timeline::record(const StepInfo& info) {
         const auto& list = stories_[line.service];
         line.story = !list.empty() && list.back().outcome.empty() ? list.back().id : next_story_++;
         save_(to_json(line));
-        append(std::move(line));
+        append(line);
     }
 }
 
@@ -120,7 +120,7 @@ void Timeline::add_line(const std::string& service, const std::string& kind,
     line.kind = kind;
     line.text = text;
     save_(to_json(line));
-    append(std::move(line));
+    append(line);
 }
 
 void Timeline::restore(const TimelineLine& line) {
@@ -143,7 +143,7 @@ Timeline::Story& Timeline::story_for(const TimelineLine& line) {
     return list.back();
 }
 
-void Timeline::append(TimelineLine line) {
+void Timeline::append(const TimelineLine& line) {
     const auto packed = std::make_shared<const Packed>(pack(line));
     if (line.story != 0) {
         Story& story = story_for(line);

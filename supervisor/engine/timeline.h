@@ -70,7 +70,7 @@ class Timeline {
     void make_room();
     void add_line(const std::string& service, const std::string& kind, const std::string& text,
                   std::uint64_t story);
-    void append(TimelineLine);
+    void append(const TimelineLine&);
     Story& story_for(const TimelineLine&);
     void write_story(class JsonWriter&, const Story&) const;
 

@@ -45,11 +45,12 @@ bool ends_at_once(const Record& r) {
 // What the keeper that we replaced in place left open.
 void take_kept(const Keeper& k, Record& r) {
     Fd* const to[] = {&r.pidfd, &r.output, &r.errors, &r.notify};
-    for (std::size_t i = 0; i < sizeof to / sizeof *to; ++i) {
-        const int fd = r.kept[i];
-        r.kept[i] = -1;
+    std::int32_t* kept = r.kept;
+    for (Fd* const owner : to) {
+        const int fd = *kept;
+        *kept++ = -1;
         if (!k.in_place || fd < kFirstHanded) continue;
-        if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) to[i]->reset(fd);
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) == 0) owner->reset(fd);
     }
     if (r.output && !is_pipe(r.output.get(), r.output_inode)) r.output.reset();
     if (r.errors && !is_pipe(r.errors.get(), r.errors_inode)) r.errors.reset();

@@ -87,11 +87,13 @@ void hand_records(Keeper& k, bool on) {
         Record* r = k.records[i];
         if (r == nullptr || r->task || r->state_entry == ~0U) continue;
         const Fd* const fds[] = {&r->pidfd, &r->output, &r->errors, &r->notify};
-        for (std::size_t n = 0; n < sizeof fds / sizeof *fds; ++n) {
+        std::int32_t* kept = r->kept;
+        for (const Fd* const fd : fds) {
             if (on)
-                r->kept[n] = hand(*fds[n]);
+                *kept = hand(*fd);
             else
-                take_back(r->kept[n]);
+                take_back(*kept);
+            ++kept;
         }
         save(k, *r);
     }
