@@ -114,20 +114,19 @@ void find_cgroup(Keeper& k) {
     sweep_tasks(k);
 }
 
+// Always a new one: Linux 6.18 kills whatever is cloned into a group whose cgroup.kill was ever
+// used, and a frozen one would freeze who comes next.
 int make_leaf(Keeper& k, const Record& r) {
     if (!k.cgroup_base) return -1;
     LeafName name;
     name_of(r, name);
-    const auto open_it = [&] {
-        return openat(k.cgroup_base.get(), name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    };
-    if (const int kept = open_it(); kept >= 0) return kept;
+    unlinkat(k.cgroup_base.get(), name, AT_REMOVEDIR);
     if (mkdirat(k.cgroup_base.get(), name, 0755) != 0 && errno == ENOENT) {
         mkdir(k.cgroup_path, 0755); // the base itself was removed under us
         k.cgroup_base.reset(open(k.cgroup_path, O_PATH | O_DIRECTORY | O_CLOEXEC));
         mkdirat(k.cgroup_base.get(), name, 0755);
     }
-    return open_it();
+    return openat(k.cgroup_base.get(), name, O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
 int open_leaf(const Keeper& k, const Record& r) {
@@ -147,11 +146,6 @@ void remove_leaf(Keeper& k, const Record& r) {
 bool leaf_populated(const Keeper& k, const Record& r) {
     char text[256]; // a removed one has nothing in it
     return leaf_file(k, r, "cgroup.events", text) && std::strstr(text, "populated 1") != nullptr;
-}
-
-bool leaf_frozen(const Keeper& k, const Record& r) {
-    char text[256];
-    return leaf_file(k, r, "cgroup.events", text) && std::strstr(text, "frozen 1") != nullptr;
 }
 
 bool in_leaf(const Keeper& k, const Record& r, pid_t process) {
@@ -195,20 +189,6 @@ void on_inotify(Keeper& k) {
             }
         }
     }
-}
-
-void sweep_leaves(Keeper& k) {
-    k.next_sweep_ns = 0;
-    const int fd = openat(k.cgroup_base.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR* dir = fd < 0 ? nullptr : fdopendir(fd);
-    if (dir == nullptr) return;
-    while (const dirent* entry = readdir(dir)) {
-        const char* name = entry->d_name;
-        if (entry->d_type != DT_DIR || *name == '.' || *name == '+') continue;
-        if (find(k, *name == '_' ? name + 1 : name) == nullptr)
-            unlinkat(fd, name, AT_REMOVEDIR); // one with processes in it stays
-    }
-    closedir(dir);
 }
 
 void remove_cgroups(Keeper& k) {

@@ -205,9 +205,8 @@ struct Keeper {
     Supervisor supervisor;
     Manager manager;
     Upgrade upgrade;
-    std::int64_t next_reap_ns = 0;  // look for orphans; 0 = no sign of any
-    std::int64_t next_sweep_ns = 0; // remove leaves that no unit took again; 0 = there are none
-    bool scan_wanted = false;       // a tree without a cgroup may have ended
+    std::int64_t next_reap_ns = 0; // look for orphans; 0 = no sign of any
+    bool scan_wanted = false;      // a tree without a cgroup may have ended
     std::int64_t next_scan_ns = 0;
     bool stopping = false;       // SIGTERM came
     bool stopping_alone = false; // and the supervisor is gone
@@ -274,9 +273,7 @@ void find_cgroup(Keeper&);
 int make_leaf(Keeper&, const Record&); // an O_PATH descriptor, or -1
 int open_leaf(const Keeper&, const Record&);
 void remove_leaf(Keeper&, const Record&);
-void sweep_leaves(Keeper&); // empty ones of units that have no record
 bool leaf_populated(const Keeper&, const Record&);
-bool leaf_frozen(const Keeper&, const Record&);
 bool in_leaf(const Keeper&, const Record&, pid_t);
 void watch_leaf(Keeper&, Record&);
 void unwatch_leaf(Keeper&, Record&);

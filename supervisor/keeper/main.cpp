@@ -245,7 +245,6 @@ void check_deadlines(Keeper& k, std::int64_t now) {
         r = k.freed == freed ? next : k.timed;
     }
     if (k.next_reap_ns != 0 && now >= k.next_reap_ns) reap_orphans(k);
-    if (k.next_sweep_ns != 0 && now >= k.next_sweep_ns) sweep_leaves(k);
     if (k.scan_wanted && now >= k.next_scan_ns) scan_trees(k);
     tick(k, now);
     check_upgrade(k, now);
@@ -279,7 +278,6 @@ int wait_ms(const Keeper& k, std::int64_t now) {
         if (r->pidfd) at(r->kill_at_ns);
     }
     at(k.next_reap_ns);
-    at(k.next_sweep_ns);
     if (k.scan_wanted) at(k.next_scan_ns == 0 ? now : k.next_scan_ns);
     if (s.watchdog && s.pid != 0) at(s.next_tick_ns);
     at(k.upgrade.deadline_ns);

@@ -18,7 +18,6 @@ namespace keepwell::keeper {
 namespace {
 
 constexpr std::int64_t kStuckNs = 5'000'000'000;
-constexpr std::int64_t kSweepAfterNs = 10'000'000'000;
 
 struct PidfdInfo { // struct pidfd_info of Linux 6.15, first version
     std::uint64_t mask, cgroup;
@@ -47,14 +46,6 @@ void unchain(Record*& head, Record& r, Record* Record::*next) {
     Record** at = &head;
     while (*at != nullptr && *at != &r) at = &((*at)->*next);
     if (*at != nullptr) *at = r.*next;
-}
-
-// A unit's leaf is kept for its next start, and swept when that does not come; making and removing
-// one costs as much as half a clone. A frozen one would freeze who comes next.
-void leave_leaf(Keeper& k, const Record& r) {
-    if (!r.leaf) return;
-    if (r.task || leaf_frozen(k, r)) return remove_leaf(k, r);
-    if (k.next_sweep_ns == 0) k.next_sweep_ns = now_ns() + kSweepAfterNs;
 }
 
 bool grow(Keeper& k) {
@@ -203,7 +194,7 @@ void free_record(Keeper& k, Record& r) {
     unwatch(k, r.stage_pipe);
     release_lane(k, r);
     unwatch_leaf(k, r);
-    leave_leaf(k, r);
+    if (r.leaf) remove_leaf(k, r);
     remove_notify_socket(k, r);
     remove_limits(k, r);
     forget(k, r);

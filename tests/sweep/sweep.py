@@ -109,11 +109,11 @@ class Run:
         return text
 
     def start(self):
-        conftest.KEEPWELL, old = self.keepwell, conftest.KEEPWELL
+        self.fleet.program, old = self.keepwell, self.fleet.program
         try:
             self.fleet.start(wait=False)
         finally:
-            conftest.KEEPWELL = old
+            self.fleet.program = old
         self.starts += 1
 
     def until(self, predicate, what, timeout=25.0):
