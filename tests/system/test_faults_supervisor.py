@@ -119,7 +119,7 @@ def test_a_pause_of_the_supervisor_restarts_nobody(fleet, health):
     group = v1_freezer("supervisor")
     # Every answer takes a while, so that some are under way whenever the pause begins; they are late for no fault of the units.
     health.delay = 0.3
-    check = f'failures = 1\ncheck.http = {{ url = "{health.url}", interval = "100ms", timeout = "1s" }}\n'
+    check = f'failures = 1\ncheck.http = {{ url = "{health.url}", interval = "100ms", timeout = "2s" }}\n'
     try:
         fleet.write("".join(fleet.unit(f"u{i}", keys=FAST + check) for i in range(10)))
         fleet.start()
@@ -129,7 +129,7 @@ def test_a_pause_of_the_supervisor_restarts_nobody(fleet, health):
             (group / "tasks").write_text(task)
         (group / "freezer.state").write_text("FROZEN")
         fleet.wait_for(lambda: (group / "freezer.state").read_text().strip() == "FROZEN", "the freezer")
-        time.sleep(4)  # the length of the pause is the point; below the keeper's patience
+        time.sleep(5)  # the length of the pause is the point; below the keeper's patience
         (group / "freezer.state").write_text("THAWED")
         fleet.wait_for(fleet.answers, "an answer")
         asked = len(health.answers)
