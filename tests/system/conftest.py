@@ -130,6 +130,42 @@ class Cgroup:
                 time.sleep(0.01)
 
 
+class Freezer:
+    """A cgroup v1 freezer: what is in it while it is frozen neither runs nor dies."""
+
+    def __init__(self):
+        self.path = pathlib.Path(f"/sys/fs/cgroup/freezer/keepwell-test-{os.getpid()}-{next(_numbers)}")
+        try:
+            self.path.mkdir()
+        except OSError:
+            pytest.skip("no v1 freezer here")
+
+    def freeze(self, *tasks):
+        for task in tasks:
+            (self.path / "tasks").write_text(str(task))
+        (self.path / "freezer.state").write_text("FROZEN")
+        wait_for(lambda: (self.path / "freezer.state").read_text().strip() == "FROZEN", "the freezer")
+
+    def thaw(self):
+        (self.path / "freezer.state").write_text("THAWED")
+
+    def close(self):
+        self.thaw()
+        wait_for(self.removed, "an empty freezer")
+
+    def removed(self):
+        for task in (self.path / "tasks").read_text().split():
+            try:
+                (self.path.parent / "tasks").write_text(task)
+            except OSError:
+                pass  # it has just ended
+        try:
+            self.path.rmdir()
+        except OSError:
+            return False
+        return True
+
+
 class HealthServer:
     """Answers health checks from a script (a list of statuses), then with `then`; keeps the time of each answer."""
 
@@ -345,6 +381,13 @@ def fleet(tmp_path):
     fleet = Fleet(tmp_path)
     yield fleet
     fleet.close()
+
+
+@pytest.fixture
+def freezer():
+    group = Freezer()
+    yield group
+    group.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import FAST, alive, free_port, never
+from conftest import FAST, alive, never
 
 SOON = 'stop = { timeout = "300ms" }\n'
 
@@ -229,34 +229,23 @@ def test_twenty_units_killed_at_once_all_come_back_once(fleet):
     assert all(u["last_exit"]["signal"] == 9 for u in fleet.live()["services"].values())
 
 
-def test_what_cannot_be_killed_is_named_others_go_on_and_it_ends_when_it_can(fleet):
-    freezer = pathlib.Path(f"/sys/fs/cgroup/freezer/keepwell-test-{os.getpid()}")
-    try:
-        freezer.mkdir()
-    except OSError:
-        pytest.skip("no v1 freezer here: nothing makes an unkillable process")
+def test_what_cannot_be_killed_is_named_others_go_on_and_it_ends_when_it_can(fleet, freezer):
     fleet.write(fleet.unit("stuck", "--fork-children", 1, keys=FAST + SOON) + fleet.unit("other", keys=FAST + SOON))
     fleet.start()
     fleet.wait_healthy()
     pids = fleet.wait_for(lambda: len(t := tree_of(fleet, "stuck")) == 2 and t, "the whole tree")
-    try:
-        for pid in pids:
-            (freezer / "cgroup.procs").write_text(str(pid))
-        (freezer / "freezer.state").write_text("FROZEN")
-        done = fleet.cli("stop", "stuck")
-        assert done.returncode == 1
-        for pid in pids:
-            assert str(pid) in done.stdout + done.stderr
-        assert "state D" in done.stdout + done.stderr
-        unit = fleet.live("stuck")
-        assert unit["state"] == "stopping" and unit["reason"] == "not killed by SIGKILL"
-        fleet.ok("restart", "other")  # nobody waits for it
-        never(lambda: len(fleet.starts("stuck")) > 1, "a second instance beside it", 0.5)
-    finally:
-        (freezer / "freezer.state").write_text("THAWED")
-        fleet.wait_for(lambda: not any(map(alive, pids)), "the end of what was killed")
-        fleet.wait_for(lambda: not (freezer / "cgroup.procs").read_text(), "the empty group")
-        freezer.rmdir()
+    freezer.freeze(*pids)
+    done = fleet.cli("stop", "stuck")
+    assert done.returncode == 1
+    for pid in pids:
+        assert str(pid) in done.stdout + done.stderr
+    assert "state D" in done.stdout + done.stderr
+    unit = fleet.live("stuck")
+    assert unit["state"] == "stopping" and unit["reason"] == "not killed by SIGKILL"
+    fleet.ok("restart", "other")  # nobody waits for it
+    never(lambda: len(fleet.starts("stuck")) > 1, "a second instance beside it", 0.5)
+    freezer.thaw()
+    fleet.wait_for(lambda: not any(map(alive, pids)), "the end of what was killed")
     fleet.wait_state("stuck", "stopped")
     fleet.ok("start", "stuck")
 

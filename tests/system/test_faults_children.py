@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import FAST, TOP, alive, never
+from conftest import FAST, TOP, never
 
 sys.path.insert(0, str(TOP / "tests/sweep"))
 import sweep  # noqa: E402
@@ -81,47 +81,22 @@ def test_an_abort_is_told_with_its_signal_and_leaves_no_core(fleet):
     assert not list(fleet.dir.glob("core*"))
 
 
-def v1_freezer(name):
-    path = pathlib.Path(f"/sys/fs/cgroup/freezer/keepwell-test-{os.getpid()}-{name}")
-    try:
-        path.mkdir()
-    except OSError:
-        pytest.skip("needs a v1 freezer")
-    return path
-
-
-def thaw(group):
-    (group / "freezer.state").write_text("THAWED")
-    end = time.monotonic() + 10
-    while time.monotonic() < end:
-        try:
-            return group.rmdir()
-        except OSError:
-            time.sleep(0.02)
-
-
-def test_a_child_that_sigkill_cannot_end_is_named_and_nothing_starts_beside_it(fleet):
-    group = v1_freezer("child")
-    try:
-        fleet.write(fleet.unit("web", "--lock", fleet.dir / "lock", keys=FAST + 'stop = { timeout = "200ms" }') + fleet.unit("other"))
-        fleet.start()
-        fleet.wait_healthy()
-        pid = fleet.starts("web")[0].pid
-        (group / "cgroup.procs").write_text(str(pid))
-        (group / "freezer.state").write_text("FROZEN")
-        fleet.wait_for(lambda: (group / "freezer.state").read_text().strip() == "FROZEN", "the freezer")
-        fleet.ok("restart", "--no-wait", "web")
-        fleet.wait_for(lambda: "SIGKILL" in fleet.live("web")["reason"], "the reason", 15)
-        assert str(pid) in fleet.cli("stop", "web", timeout=60).stderr + fleet.cli("status", "web").stdout
-        never(lambda: len(fleet.starts("web")) > 1, "a second instance beside the unkillable one", 0.5)
-        fleet.ok("restart", "other")
-        fleet.ok("start", "--no-wait", "web")
-        (group / "freezer.state").write_text("THAWED")
-        fleet.wait_starts("web", 2, 20)
-        fleet.wait_healthy("web")
-        assert not [n for n in fleet.notes("web") if n.what == "double"]
-    finally:
-        thaw(group)
+def test_a_child_that_sigkill_cannot_end_is_named_and_nothing_starts_beside_it(fleet, freezer):
+    fleet.write(fleet.unit("web", "--lock", fleet.dir / "lock", keys=FAST + 'stop = { timeout = "200ms" }') + fleet.unit("other"))
+    fleet.start()
+    fleet.wait_healthy()
+    pid = fleet.starts("web")[0].pid
+    freezer.freeze(pid)
+    fleet.ok("restart", "--no-wait", "web")
+    fleet.wait_for(lambda: "SIGKILL" in fleet.live("web")["reason"], "the reason", 15)
+    assert str(pid) in fleet.cli("stop", "web", timeout=60).stderr + fleet.cli("status", "web").stdout
+    never(lambda: len(fleet.starts("web")) > 1, "a second instance beside the unkillable one", 0.5)
+    fleet.ok("restart", "other")
+    fleet.ok("start", "--no-wait", "web")
+    freezer.thaw()
+    fleet.wait_starts("web", 2, 20)
+    fleet.wait_healthy("web")
+    assert not [n for n in fleet.notes("web") if n.what == "double"]
 
 
 def test_a_stopped_child_ends_at_stop(fleet):

@@ -3,7 +3,6 @@ import contextlib
 import os
 import pathlib
 import resource
-import shutil
 import signal
 import socket
 import subprocess
@@ -11,8 +10,7 @@ import time
 
 import pytest
 
-from conftest import FAST, KEEPWELL, alive, never
-from test_faults_children import thaw, v1_freezer
+from conftest import FAST, KEEPWELL
 
 
 def cpu_seconds(pid):
@@ -115,30 +113,23 @@ def test_a_read_only_disk_under_everything_but_the_runtime_folder_stops_nobody(f
         fleet.wait_for(lambda: fleet.status()["sequence"] > before, "status.json once it can be written")
 
 
-def test_a_pause_of_the_supervisor_restarts_nobody(fleet, health):
-    group = v1_freezer("supervisor")
+def test_a_pause_of_the_supervisor_restarts_nobody(fleet, health, freezer):
     # Every answer takes a while, so that some are under way whenever the pause begins; they are late for no fault of the units.
     health.delay = 0.3
     check = f'failures = 1\ncheck.http = {{ url = "{health.url}", interval = "100ms", timeout = "2s" }}\n'
-    try:
-        fleet.write("".join(fleet.unit(f"u{i}", keys=FAST + check) for i in range(10)))
-        fleet.start()
-        fleet.wait_healthy()
-        supervisor = fleet.supervisor()
-        for task in os.listdir(f"/proc/{supervisor}/task"):
-            (group / "tasks").write_text(task)
-        (group / "freezer.state").write_text("FROZEN")
-        fleet.wait_for(lambda: (group / "freezer.state").read_text().strip() == "FROZEN", "the freezer")
-        time.sleep(5)  # the length of the pause is the point; below the keeper's patience
-        (group / "freezer.state").write_text("THAWED")
-        fleet.wait_for(fleet.answers, "an answer")
-        asked = len(health.answers)
-        fleet.wait_for(lambda: len(health.answers) > asked + 30, "three rounds of checks")
-        assert fleet.supervisor() == supervisor
-        assert all(len(fleet.starts(f"u{i}")) == 1 for i in range(10)), "restarted for a pause of keepwell itself"
-        fleet.wait_healthy()
-    finally:
-        thaw(group)
+    fleet.write("".join(fleet.unit(f"u{i}", keys=FAST + check) for i in range(10)))
+    fleet.start()
+    fleet.wait_healthy()
+    supervisor = fleet.supervisor()
+    freezer.freeze(*os.listdir(f"/proc/{supervisor}/task"))
+    time.sleep(5)  # the length of the pause is the point; below the keeper's patience
+    freezer.thaw()
+    fleet.wait_for(fleet.answers, "an answer")
+    asked = len(health.answers)
+    fleet.wait_for(lambda: len(health.answers) > asked + 30, "three rounds of checks")
+    assert fleet.supervisor() == supervisor
+    assert all(len(fleet.starts(f"u{i}")) == 1 for i in range(10)), "restarted for a pause of keepwell itself"
+    fleet.wait_healthy()
 
 
 SHIM = r'''
