@@ -82,7 +82,7 @@ class Control {
     virtual Status beat(const std::string& name) = 0; // a heartbeat of every unit of that name
     virtual Result<std::string>
     reload_config(bool dry_run, const Peer&) = 0; // {"added":[],"removed":[],"restarted":[],…}
-    virtual void shutdown(const Peer&, bool leave) = 0; // leave: the daemons go on
+    virtual Status shutdown(const Peer&, bool leave) = 0; // leave: the daemons go on
     // Begins; how it goes stands in runtime_json(): "upgrade":{"running","error"}. A new
     // supervisor's pid there means that it is done.
     virtual Status upgrade(const Peer&) = 0;

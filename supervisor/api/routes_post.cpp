@@ -123,7 +123,8 @@ Reply Routes::post_reload(const Call& call) {
 Reply Routes::post_shutdown(const Call& call) {
     const auto body = parse_body(call.request.body, {"leave"});
     if (!body) return fail(400, "bad_request", body.error().message);
-    control_.shutdown(call.request.peer, body->leave);
+    if (const auto begun = control_.shutdown(call.request.peer, body->leave); !begun)
+        return failed(begun.error(), "not_found");
     return json_reply("{\"status\":\"success\"}", 202);
 }
 

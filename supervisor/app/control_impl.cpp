@@ -226,7 +226,9 @@ Result<std::string> ControlImpl::reload_config(bool dry_run, const Peer& peer) {
     return p_.reload(dry_run, describe(peer));
 }
 
-void ControlImpl::shutdown(const Peer& peer, bool leave) { p_.shutdown(describe(peer), leave); }
+Status ControlImpl::shutdown(const Peer& peer, bool leave) {
+    return p_.shutdown(describe(peer), leave);
+}
 
 Status ControlImpl::upgrade(const Peer& peer) { return p_.upgrade(describe(peer)); }
 

@@ -19,7 +19,7 @@ class ControlImpl final : public Control {
         std::function<std::string()> runtime_json;
         // Loads the files anew; dry = only say what would happen.
         std::function<Result<std::string>(bool dry, const std::string& who)> reload;
-        std::function<void(const std::string& who, bool leave)> shutdown;
+        std::function<Status(const std::string& who, bool leave)> shutdown;
         std::function<Status(const std::string& who)> upgrade;
         ProcessHost& processes;
     };
@@ -40,7 +40,7 @@ class ControlImpl final : public Control {
                                      bool enabled, const Peer&) override;
     Status beat(const std::string& name) override;
     Result<std::string> reload_config(bool dry_run, const Peer&) override;
-    void shutdown(const Peer&, bool leave) override;
+    Status shutdown(const Peer&, bool leave) override;
     Status upgrade(const Peer&) override;
 
   private:

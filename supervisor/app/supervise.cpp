@@ -92,6 +92,7 @@ class Supervisor {
     std::string runtime_json();
     Result<std::string> reload(bool dry, const std::string& who);
     Result<std::string> reload_now(const std::string& who);
+    Status shutdown(const std::string& who, bool leave);
     void begin_shutdown(const std::string& who);
     void begin_leaving(const std::string& who, bool upgrade);
     Status begin_upgrade(const std::string& who);
@@ -172,10 +173,7 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
              *state_, wanted_, events_, spec()),
       control_({fleet_, clock_, [this] { return snapshot(); }, [this] { return runtime_json(); },
                 [this](bool dry, const std::string& who) { return reload(dry, who); },
-                [this](const std::string& who, bool leave) {
-                    if (leave) return begin_leaving(who, false);
-                    begin_shutdown(who);
-                },
+                [this](const std::string& who, bool leave) { return shutdown(who, leave); },
                 [this](const std::string& who) { return begin_upgrade(who); }, keeper_}),
       metrics_(loop_, fleet_),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
@@ -320,11 +318,12 @@ std::string Supervisor::runtime_json() {
 }
 
 Result<std::string> Supervisor::reload(bool dry, const std::string& who) {
-    if (fleet_.shutting_down()) return Error{"cannot reload: keepwell is shutting down", 0};
+    if (fleet_.shutting_down() || leaving_)
+        return Error{"cannot reload: keepwell is shutting down", 0};
     if (dry) return apply_reload(fleet_, load_configuration(options_.load), true);
     notice_.reloading();
     auto result = reload_now(who);
-    notice_.ready();
+    if (fleet_.reconciled()) notice_.ready();
     return result;
 }
 
@@ -394,6 +393,17 @@ void Supervisor::begin_leaving(const std::string& who, bool upgrade) {
     }
     keeper_.finished(0, true);
     leave();
+}
+
+// The keeper would take the end of this supervisor for its part of the upgrade.
+Status Supervisor::shutdown(const std::string& who, bool leave) {
+    if (upgrading_)
+        return Error{"cannot shut down: an upgrade is under way; try again in a moment", 0};
+    if (leave)
+        begin_leaving(who, false);
+    else
+        begin_shutdown(who);
+    return Done{};
 }
 
 void Supervisor::begin_shutdown(const std::string& who) {

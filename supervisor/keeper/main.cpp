@@ -255,7 +255,7 @@ void check_deadlines(Keeper& k, std::int64_t now) {
     }
     if (s.pid != 0 && s.kill_at_ns != 0 && now >= s.kill_at_ns) {
         s.kill_at_ns = 0;
-        say("the supervisor (pid %d) closed its link and lives: killing it", s.pid);
+        say("the supervisor (pid %d) does not end: killing it", s.pid);
         syscall(SYS_pidfd_send_signal, s.pidfd.get(), SIGKILL, nullptr, 0);
     }
     if (s.pid == 0 && s.restart_at_ns != 0 && now >= s.restart_at_ns && !k.stopping) launch(k);
@@ -408,7 +408,8 @@ void on_supervisor_exit(Keeper& k) {
     s.pid = 0;
     unwatch(k, s.pidfd);
     s.kill_at_ns = 0;
-    if (k.upgrade.agreed && !k.stopping) return upgrade_now(k);
+    const bool stopped_all = s.finished && !s.left; // whoever asked for that wins
+    if (k.upgrade.agreed && !k.stopping && !stopped_all) return upgrade_now(k);
     k.upgrade.agreed = false;
     if (s.finished && !(s.left && k.stopping)) {
         k.exit_code = s.exit_code;

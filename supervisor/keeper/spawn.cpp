@@ -472,6 +472,8 @@ bool start_supervisor(Keeper& k) {
     s.link = static_cast<Fd&&>(ours);
     s.serial = k.next_serial++;
     s.started_ns = now_ns();
+    s.finished = s.left = false; // what its predecessor said last
+    s.exit_code = 0;
     watch(k, s.link.get(), EPOLLIN, Source::Link, 0, s.serial);
     watch(k, pidfd, EPOLLIN, Source::SupervisorExit, 0, s.serial);
     return true;

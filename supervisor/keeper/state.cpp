@@ -57,6 +57,7 @@ enum Tag : std::uint16_t {
     TagFirst = 20, // session and start time of the process that was spawned, where another is main
     TagNotify,
     TagErrorsInode = 24,
+    TagMissing,   // limits of the tree that could not be set
     TagKept = 40, // descriptors, while one keeper puts the next one in its place
 };
 struct FirstField {
@@ -134,6 +135,7 @@ void encode(const Record& r, Slot& s) {
         w.put(TagLeaf, static_cast<std::uint8_t>(r.leaf));
         if (r.first_ticks != r.start_ticks) w.put(TagFirst, FirstField{r.session, r.first_ticks});
         if (r.has_notify) w.put(TagNotify, std::uint8_t{1});
+        if (r.missing != 0) w.put(TagMissing, r.missing);
     }
     if (r.phase == Phase::Exited) {
         ExitField e{};
@@ -204,6 +206,7 @@ void decode_field(Record& r, std::uint16_t tag, const unsigned char* data, std::
         r.first_ticks = first.start_ticks;
         return;
     case TagNotify: r.has_notify = true; return;
+    case TagMissing: return get(r.missing, data, size);
     default: // of a newer keeper: kept for it
         if (r.unknown_size + 4 + size > sizeof r.unknown) return;
         std::memcpy(r.unknown + r.unknown_size, data - 4, size + 4);

@@ -101,14 +101,14 @@ void hand_records(Keeper& k, bool on) {
 
 // Only comes back when the new program cannot be run.
 void exec_new(Keeper& k) {
+    std::size_t count = 0;
+    while (k.program[count] != nullptr) ++count;
+    auto** argv = static_cast<char**>(std::calloc(count + 7, sizeof(char*)));
+    if (argv == nullptr) return say("cannot upgrade: no memory; nothing was changed");
     std::int32_t fds[5] = {hand(k.lock)};
     for (int i = 0; i < 4; ++i) fds[i + 1] = hand(k.stage_pipes[i]);
     char handed[80];
     std::snprintf(handed, sizeof handed, "%d,%d,%d,%d,%d", fds[0], fds[1], fds[2], fds[3], fds[4]);
-    std::size_t count = 0;
-    while (k.program[count] != nullptr) ++count;
-    auto** argv = static_cast<char**>(std::calloc(count + 7, sizeof(char*)));
-    if (argv == nullptr) return;
     static char in_place[] = "--in-place", folder[] = "--runtime-dir", rest[] = "--";
     char** at = argv;
     *at++ = const_cast<char*>(k.program_file);
@@ -152,13 +152,18 @@ void begin_upgrade(Keeper& k) {
     if (u.pid != 0 || u.agreed) return; // it is under way
     if (k.stopping) return refuse(k, "keepwell is stopping");
     int ends[2];
-    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return refuse(k, std::strerror(errno));
+    const auto refuse_for = [&k](const char* what) {
+        char why[200];
+        std::snprintf(why, sizeof why, "%s: %s", what, std::strerror(errno));
+        refuse(k, why);
+    };
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return refuse_for("no pipe for the check");
     u.output.reset(ends[0]);
     const Fd write_end(ends[1]);
     int pidfd = -1;
     const pid_t pid = clone_child(k, -1, false, pidfd);
     if (pid == 0) check_child(k, write_end.get());
-    if (pid < 0) return refuse(k, std::strerror(errno));
+    if (pid < 0) return refuse_for("the new program's check cannot be started");
     u.pid = pid;
     u.pidfd.reset(pidfd);
     u.deadline_ns = now_ns() + kCheckNs;
@@ -206,6 +211,11 @@ void check_upgrade(Keeper& k, std::int64_t now) {
         kill(u.pid, SIGKILL); // ours, and not waited for yet
     }
     if (!u.agreed || k.supervisor.pid != 0 || u.deadline_ns == 0) return;
+    if (k.stopping) { // it came between the supervisor's end and now
+        u.agreed = false;
+        u.deadline_ns = 0;
+        return;
+    }
     if (any_spawning(k) && now < u.deadline_ns) return;
     exec_new(k);
     u.agreed = false;

@@ -115,9 +115,11 @@ class FakeControl final : public Control {
         if (dry_run) return std::string(R"({"added":[]})");
         return Error{"a.toml:1:2: cannot read x\na.toml:3:4: cannot read y", 0};
     }
-    void shutdown(const Peer& peer, bool leave) override {
+    Status shutdown(const Peer& peer, bool leave) override {
+        if (refusal) return *refusal;
         last_peer = peer;
         ++(leave ? leaves : shutdowns);
+        return Done{};
     }
     Status upgrade(const Peer& peer) override {
         if (refusal) return *refusal;
