@@ -3,6 +3,7 @@
 #include "supervisor/logs/child_file.h"
 #include "supervisor/logs/log_names.h"
 
+#include <chrono>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 #include <utility>
@@ -12,6 +13,7 @@ namespace keepwell {
 namespace {
 
 constexpr std::uint64_t kLookEvery = 2000; // ms; at files that children write themselves
+constexpr auto kRemindEvery = std::chrono::minutes(1);
 
 } // namespace
 
@@ -49,37 +51,48 @@ void LogBook::connected(std::vector<StagePipe> stages) {
 }
 
 void LogBook::look_at_files() {
+    if (looking_) return; // a slow disk is waited for, and its answer is not lost
     struct Found {
         std::string key, name;
         LogSpec spec;
-        bool rotated = false;
+        ChildFile state = ChildFile::Fine;
         std::string error;
     };
     auto files = std::make_shared<std::vector<Found>>();
     for (const auto& [key, book] : books_) {
         if (book.spec.mode != LogMode::File || !hooks_.can_reopen(key)) continue;
-        files->push_back({key, key, book.spec, false, {}});
+        files->push_back({key, key, book.spec, ChildFile::Fine, {}});
         if (book.spec.separate_stderr) {
-            files->push_back({key, errors_key(key), book.spec, false, {}});
+            files->push_back({key, errors_key(key), book.spec, ChildFile::Fine, {}});
         }
     }
-    if (files->empty()) return;
+    if (files->empty()) return file_timer_.stop();
     looking_ = uv::run_in_pool(
         loop_,
         [files, directory = directory_] {
             for (Found& file : *files) {
-                const auto rotated = rotate_child_file(directory, file.name, file.spec);
-                file.rotated = rotated && rotated.value();
-                if (!rotated) file.error = rotated.error().message;
+                const auto state = rotate_child_file(directory, file.name, file.spec);
+                if (state)
+                    file.state = *state;
+                else
+                    file.error = state.error().message;
             }
         },
         [this, files] {
+            looking_.reset();
             std::string told;
             for (const Found& file : *files) {
                 if (!file.error.empty()) spdlog::warn("{}", file.error);
-                if (!file.rotated) continue;
-                packer_->rotated(file.name);
-                if (std::exchange(told, file.key) != file.key) hooks_.reopen(file.key);
+                if (file.state == ChildFile::Fine || told == file.key) continue;
+                const auto book = books_.find(file.key);
+                if (book == books_.end()) continue;
+                // A child that does not listen is reminded, not hammered.
+                const auto now = std::chrono::steady_clock::now();
+                const bool again = file.state == ChildFile::NotReopened;
+                if (again && now - book->second.reopened < kRemindEvery) continue;
+                book->second.reopened = now;
+                told = file.key;
+                hooks_.reopen(file.key);
             }
         });
 }
@@ -99,7 +112,9 @@ void LogBook::set(const std::string& key, const LogSpec& spec) {
     }
     for (const std::string& name : {key, errors_key(key)}) {
         if (name != key && !spec.separate_stderr) continue;
-        packer_->set(name, {spec.compress, spec.mode == LogMode::File});
+        // A child's own file may still be open in one of its workers: packing it would lose what
+        // that one writes.
+        packer_->set(name, {spec.compress && spec.mode != LogMode::File});
         if (auto* mover = mover_of(name); mover && !is_new) mover->configure(name, spec);
     }
 }

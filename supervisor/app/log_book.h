@@ -42,7 +42,8 @@ class LogBook {
   private:
     struct Book {
         LogSpec spec;
-        LogReport last[2]; // of stdout and of stderr
+        LogReport last[2];                                // of stdout and of stderr
+        std::chrono::steady_clock::time_point reopened{}; // when the child was told to do so
     };
     LogMover* mover_of(const std::string& name);
     void add(const std::string& name, Generation, int pipe_fd, const LogSpec&);

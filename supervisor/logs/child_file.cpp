@@ -10,13 +10,28 @@
 
 namespace keepwell {
 
-Result<bool> rotate_child_file(const std::string& dir, const std::string& key,
-                               const LogSpec& spec) {
+namespace {
+
+constexpr std::int64_t kTimeToReopen = 5; // seconds
+
+bool grows(const std::string& rotated, const struct stat& fresh) {
+    struct stat old {};
+    return ::lstat(rotated.c_str(), &old) == 0 && S_ISREG(old.st_mode) &&
+           old.st_mtim.tv_sec > fresh.st_ctim.tv_sec + kTimeToReopen;
+}
+
+} // namespace
+
+Result<ChildFile> rotate_child_file(const std::string& dir, const std::string& key,
+                                    const LogSpec& spec) {
     const std::string path = log_path(dir, key);
     struct stat info {};
-    if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return false;
-    if (static_cast<std::uint64_t>(info.st_size) < spec.max_size) return false;
+    if (::lstat(path.c_str(), &info) != 0 || !S_ISREG(info.st_mode)) return ChildFile::Fine;
     auto sequences = rotated_sequences(dir, key);
+    if (info.st_size == 0 && !sequences.empty() &&
+        grows(rotated_path(dir, key, sequences.back()), info))
+        return ChildFile::NotReopened;
+    if (static_cast<std::uint64_t>(info.st_size) < spec.max_size) return ChildFile::Fine;
     sequences.push_back(sequences.empty() ? 1 : sequences.back() + 1);
     const std::string target = rotated_path(dir, key, sequences.back());
     if (::renameat2(AT_FDCWD, path.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) != 0) {
@@ -34,7 +49,7 @@ Result<bool> rotate_child_file(const std::string& dir, const std::string& key,
         ::unlink(rotated_path(dir, key, sequences[i]).c_str());
         ::unlink(packed_path(dir, key, sequences[i]).c_str());
     }
-    return true;
+    return ChildFile::Rotated;
 }
 
 } // namespace keepwell

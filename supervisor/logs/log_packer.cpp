@@ -39,7 +39,7 @@ struct LogPacker::Impl {
     Impl(std::string dir, Report r) : directory(std::move(dir)), report(std::move(r)) {}
     void run();
     void look_through();
-    void pack(const std::string& key, const PackPolicy& policy);
+    void pack(const std::string& key);
     void pack_one(const std::string& key, std::uint64_t sequence);
     void tell(const std::string& error);
 
@@ -75,9 +75,8 @@ void LogPacker::Impl::run() {
         const std::string key = queue.extract(queue.begin()).value();
         const auto policy = policies.find(key);
         if (policy == policies.end() || !policy->second.compress) continue;
-        const PackPolicy wanted = policy->second;
         lock.unlock();
-        pack(key, wanted);
+        pack(key);
         lock.lock();
     }
 }
@@ -104,10 +103,8 @@ void LogPacker::Impl::look_through() {
     queue.merge(found);
 }
 
-void LogPacker::Impl::pack(const std::string& key, const PackPolicy& policy) {
-    auto sequences = rotated_sequences(directory, key);
-    if (policy.newest_may_grow && !sequences.empty()) sequences.pop_back();
-    for (const std::uint64_t sequence : sequences) {
+void LogPacker::Impl::pack(const std::string& key) {
+    for (const std::uint64_t sequence : rotated_sequences(directory, key)) {
         if (stop) return;
         if (exists(rotated_path(directory, key, sequence))) pack_one(key, sequence);
     }
@@ -169,8 +166,16 @@ void LogPacker::start() {
 }
 
 void LogPacker::set(const std::string& key, PackPolicy policy) {
-    const std::lock_guard lock(impl_->mutex);
-    impl_->policies[key] = policy;
+    {
+        const std::lock_guard lock(impl_->mutex);
+        PackPolicy& known = impl_->policies.try_emplace(key, PackPolicy{false}).first->second;
+        const bool newly = policy.compress && !known.compress;
+        known = policy;
+        if (!newly) return;
+        impl_->queue.insert(key); // what was rotated before it was wanted
+        impl_->busy = true;
+    }
+    impl_->changed.notify_all();
 }
 
 void LogPacker::forget(const std::string& key) {

@@ -16,7 +16,6 @@ namespace keepwell {
 
 struct PackPolicy {
     bool compress = true;
-    bool newest_may_grow = false; // the child itself writes: leave the newest rotated file alone
 };
 
 class LogPacker {

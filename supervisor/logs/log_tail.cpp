@@ -32,6 +32,7 @@ struct LogTail::Impl {
     Result<std::size_t> read_more(std::vector<TimedLine>& lines);
     void split(std::string_view bytes, std::vector<TimedLine>& lines);
     bool is_current() const;
+    bool not_left_yet() const;
     void learn_sequence();
     void take(OpenLog log, std::uint64_t its_sequence, std::uint64_t at);
 
@@ -58,8 +59,8 @@ Status LogTail::Impl::poll(std::vector<TimedLine>& lines) {
             if (const Status opened = open_next(); !opened) return opened;
             if (!log.exists()) return Done{};
         }
-        // Asked before the read: nothing is written to a file after it was renamed.
-        const bool current = is_current();
+        // Asked before the read: nothing is written to a file after it was left.
+        const bool current = is_current() || not_left_yet();
         const auto read = read_more(lines);
         if (!read) return read.error();
         got += read.value();
@@ -162,6 +163,16 @@ bool LogTail::Impl::is_current() const {
     if (log.packed) return false; // its inode's number may be another file's by now
     return ::lstat(log_path(dir, key).c_str(), &named) == 0 && named.st_dev == log.info.st_dev &&
            named.st_ino == log.info.st_ino;
+}
+
+// A child that writes the file itself goes on in the renamed one until it is told to leave it.
+bool LogTail::Impl::not_left_yet() const {
+    struct stat fresh {
+    }, old{};
+    const auto all = rotated_sequences(dir, key);
+    return !log.packed && !all.empty() && ::lstat(log_path(dir, key).c_str(), &fresh) == 0 &&
+           fresh.st_size == 0 && ::lstat(rotated_path(dir, key, all.back()).c_str(), &old) == 0 &&
+           old.st_dev == log.info.st_dev && old.st_ino == log.info.st_ino;
 }
 
 void LogTail::Impl::learn_sequence() {

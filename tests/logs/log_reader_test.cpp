@@ -139,6 +139,20 @@ TEST_F(LogTailTest, FinishesTheRotatedFileFirst) {
     EXPECT_THAT(poll(tail), ElementsAre("4"));
 }
 
+TEST_F(LogTailTest, StaysInARenamedFileUntilItsWriterHasLeftIt) {
+    append("1\n");
+    LogTail tail(dir.path(), "web", {});
+    EXPECT_THAT(poll(tail), ElementsAre("1"));
+    rotate(1);
+    append(""); // the empty file that a child finds once it is told
+    std::ofstream(rotated_path(dir.path(), "web", 1), std::ios::app) << "2\n";
+    EXPECT_THAT(poll(tail), ElementsAre("2"));
+    EXPECT_THAT(poll(tail), IsEmpty());
+    std::ofstream(rotated_path(dir.path(), "web", 1), std::ios::app) << "3\n";
+    append("4\n");
+    EXPECT_THAT(poll(tail), ElementsAre("3", "4"));
+}
+
 TEST_F(LogTailTest, FindsAPositionWhoseFileWasRotatedSince) {
     append("old\n");
     rotate(1);
