@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <memory>
 #include <unordered_map>
 #include <utility>
@@ -237,12 +238,21 @@ struct CheckScheduler::Impl {
             lane,
             [at_work, seen, work = std::move(work)] {
                 *at_work = true;
-                *seen = work();
+                try {
+                    *seen = work();
+                } catch (const std::exception& e) {
+                    seen->outcome = CheckOutcome::Warn;
+                    seen->output = std::string("cannot look: ") + e.what();
+                }
                 *at_work = false;
             },
             [this, u, c, seen, run = check.run, started = check.started] {
-                finish(u, c, run, [&](Check&) {
+                finish(u, c, run, [&](const Check& k) {
                     seen->took = ports.clock.now() - started;
+                    if (seen->took > k.spec.timeout) {
+                        seen->outcome = CheckOutcome::Fail;
+                        seen->output = "timed out after " + short_duration(k.spec.timeout);
+                    }
                     return *seen;
                 });
             });

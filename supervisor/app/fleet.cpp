@@ -35,6 +35,7 @@ bool transient(int error) {
 Fleet::Fleet(Ports ports, StateFile& state, WantedStore& wanted, EventStore& events,
              const SupervisorSpec& spec)
     : p_(std::move(ports)),
+      lag_(p_.loop, p_.clock),
       state_(state),
       wanted_(wanted),
       timeline_(

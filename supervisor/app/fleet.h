@@ -20,6 +20,7 @@
 #include "supervisor/logs/log_reader.h"
 #include "supervisor/notify/notify_message.h"
 #include "supervisor/status/status_document.h"
+#include "supervisor/uv/lag_meter.h"
 #include "units/ports/process_host.h"
 #include "watchers/check_scheduler.h"
 
@@ -134,6 +135,7 @@ class Fleet final : public EngineListener, public ProcessListener {
     void report_checks(const Observation&);
     void take_phase(UnitIndex, const NotifyMessage&);
     void take_main(UnitIndex, std::int64_t pid);
+    void ask_again(const std::string& key, Generation);
     void look_for_port_holder(const StepInfo&);
     void port_taken(UnitIndex, const PortHolder&);
     std::vector<std::string> missing_limits(UnitIndex) const;
@@ -145,6 +147,7 @@ class Fleet final : public EngineListener, public ProcessListener {
     std::string spawn_error(const UnitSpec&, SpawnStage, int error) const;
 
     Ports p_;
+    uv::LagMeter lag_;
     StateFile& state_;
     WantedStore& wanted_;
     SupervisorSpec supervisor_;

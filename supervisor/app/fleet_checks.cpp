@@ -48,7 +48,8 @@ void Fleet::observe(const Observation& o) {
     if (o.check >= spec.checks.size()) return;
     const CheckSpec& check = spec.checks[o.check];
     views_[o.unit].observe(spec, o, p_.clock.wall());
-    const bool stalled = o.took > check.timeout + kStallSlack;
+    const bool stalled =
+        lag_.stalled_since(p_.clock.now() - o.took) || o.took > check.timeout + kStallSlack;
     const bool soft = spec.kind == UnitKind::External && o.soft && o.outcome == CheckOutcome::Fail;
     const event::CheckResult result{o.generation,
                                     o.check,

@@ -10,6 +10,7 @@
 #include "units/verdict.h"
 
 #include <algorithm>
+#include <csignal>
 #include <unistd.h>
 
 namespace keepwell {
@@ -144,6 +145,9 @@ class Once {
 
 } // namespace
 
-std::string check_once(const Configuration& config) { return Once(config).run(); }
+std::string check_once(const Configuration& config) {
+    std::signal(SIGPIPE, SIG_IGN); // a TLS peer that hangs up is a failed check, not our end
+    return Once(config).run();
+}
 
 } // namespace keepwell

@@ -23,7 +23,7 @@ CheckSpec file_spec(const std::string& path = "/") {
 
 TEST_F(CheckScheduling, LocalChecksRunOffTheLoopAndReport) {
     scheduler->start(0, unit_with({file_spec()}), 1);
-    timers.advance(1s);
+    while (offload.jobs.empty()) timers.advance(10ms);
     ASSERT_EQ(offload.jobs.size(), 1U);
     EXPECT_EQ(offload.jobs[0].lane, Offload::Lane::Disk);
     EXPECT_TRUE(seen.empty());
@@ -32,6 +32,16 @@ TEST_F(CheckScheduling, LocalChecksRunOffTheLoopAndReport) {
     ASSERT_EQ(seen.size(), 1U);
     EXPECT_EQ(seen[0].outcome, CheckOutcome::Pass);
     EXPECT_GE(seen[0].took, 300ms);
+}
+
+TEST_F(CheckScheduling, AnAnswerAfterTheDeadlineIsNone) {
+    scheduler->start(0, unit_with({file_spec()}), 1);
+    while (offload.jobs.empty()) timers.advance(10ms);
+    timers.advance(1500ms);
+    offload.finish();
+    ASSERT_EQ(seen.size(), 1U);
+    EXPECT_EQ(seen[0].outcome, CheckOutcome::Fail);
+    EXPECT_EQ(seen[0].output, "timed out after 1s");
 }
 
 TEST_F(CheckScheduling, WorkThatFoundNoThreadSaysNothing) {

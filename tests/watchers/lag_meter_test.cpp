@@ -1,0 +1,58 @@
+#include "supervisor/uv/lag_meter.h"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+using namespace keepwell;
+using namespace std::chrono_literals;
+
+namespace {
+
+struct LagMeterTest : testing::Test {
+    // Runs the loop until the timer has fired; what a stall looks like from inside its callback.
+    bool stalled(std::uint64_t timer_ms, Duration blocked) {
+        uv::LagMeter meter(loop, clock);
+        const Instant begin = clock.now();
+        bool seen = false;
+        uv::Timer blocker(loop, [&] { std::this_thread::sleep_for(blocked); });
+        uv::Timer timer(loop, [&] {
+            seen = meter.stalled_since(begin);
+            loop.stop();
+        });
+        if (blocked > 0s) blocker.start(1);
+        timer.start(timer_ms);
+        loop.run();
+        return seen;
+    }
+    uv::Loop loop;
+    uv::MonotonicClock clock;
+};
+
+} // namespace
+
+TEST_F(LagMeterTest, ALoopThatIsOnTimeIsNoStall) {
+    EXPECT_FALSE(stalled(20, 0s));
+    EXPECT_FALSE(stalled(700, 0s)) << "to wait for long is not to be late";
+}
+
+TEST_F(LagMeterTest, ALoopThatStoodStillIs) { EXPECT_TRUE(stalled(20, 700ms)); }
+
+TEST_F(LagMeterTest, WhatBeganAfterwardsIsNotConcerned) {
+    uv::LagMeter meter(loop, clock);
+    uv::Timer blocker(loop, [] { std::this_thread::sleep_for(700ms); });
+    std::optional<bool> seen;
+    Instant began{};
+    uv::Timer second(loop, [&] {
+        seen = meter.stalled_since(began);
+        loop.stop();
+    });
+    uv::Timer first(loop, [&] {
+        began = clock.now() + 1ms;
+        second.start(30);
+    });
+    blocker.start(1);
+    first.start(20);
+    loop.run();
+    EXPECT_EQ(seen, false);
+}
