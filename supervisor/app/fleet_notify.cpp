@@ -57,10 +57,22 @@ void Fleet::take_main(UnitIndex i, std::int64_t pid) {
         said.main_wish = pid;
         return;
     }
-    const bool insists = said.refused_at && p_.clock.now() - *said.refused_at < kAfterRefusal;
-    if (!r.main_alive || pid == r.pid || insists) return;
+    if (!r.main_alive || pid == r.pid) return;
+    if (said.refused_at && p_.clock.now() - *said.refused_at < kAfterRefusal) {
+        if (std::exchange(said.main_wish, pid) != 0) return; // it is waited for already
+        p_.timers.arm(*said.refused_at + kAfterRefusal,
+                      [this, key = engine_.key_of(i), g = r.generation] { ask_again(key, g); });
+        return;
+    }
     said.main_asked = true;
     p_.set_main(engine_.key_of(i), r.generation, pid);
+}
+
+void Fleet::ask_again(const std::string& key, Generation g) {
+    const auto i = engine_.find(key);
+    if (!i || engine_.record(*i).generation != g) return;
+    const std::int64_t wish = std::exchange(sayings_[*i].main_wish, 0);
+    if (wish != 0) take_main(*i, wish);
 }
 
 void Fleet::on_main(const std::string& key, Generation g, std::int64_t pid, int error) {
@@ -79,8 +91,7 @@ void Fleet::on_main(const std::string& key, Generation g, std::int64_t pid, int 
         }
     }
     said.main_asked = false;
-    const std::int64_t wish = std::exchange(said.main_wish, 0);
-    if (wish != 0) take_main(*i, wish);
+    ask_again(key, g);
 }
 
 void Fleet::on_notify_refused(const std::string& key, const std::string& why) {

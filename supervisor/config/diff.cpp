@@ -9,7 +9,7 @@ namespace {
 bool needs_restart(const UnitSpec& running, const UnitSpec& wanted) {
     return running.kind != wanted.kind || running.process != wanted.process ||
            has_notify_socket(running) != has_notify_socket(wanted) ||
-           heartbeat_within(running) != heartbeat_within(wanted) ||
+           (has_notify_socket(wanted) && heartbeat_within(running) != heartbeat_within(wanted)) ||
            running.log.mode != wanted.log.mode ||
            running.log.separate_stderr != wanted.log.separate_stderr;
 }
@@ -108,6 +108,7 @@ std::vector<std::string> changed_keys(const SupervisorSpec& a, const SupervisorS
     d.compare("max_parallel_starts", a.max_parallel_starts, b.max_parallel_starts);
     d.compare("restarts_per_minute", a.restarts_per_minute, b.restarts_per_minute);
     d.compare("health_threshold", a.health_threshold, b.health_threshold);
+    d.compare("redact", a.redact, b.redact);
     return std::move(d.keys);
 }
 

@@ -53,8 +53,9 @@ ProcessCheckSpec read_process_check(Reader& reader) {
     if (reader.integer("max", max, 0, kMany)) {
         spec.max = max;
         if (max < spec.min)
-            reader.error(*reader.node().find("max"),
-                         "less than min, which is " + std::to_string(spec.min) + " (raise max)");
+            reader.error(*reader.node().find("max"), "less than min, which is " +
+                                                         std::to_string(spec.min) +
+                                                         " (raise max, or lower min)");
     }
     return spec;
 }

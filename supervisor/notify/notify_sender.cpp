@@ -27,10 +27,19 @@ constexpr unsigned long kPidfdGetInfo = _IOWR(0xFF, 11, PidfdInfo);
 // Of a dead process the group is known only together with its exit.
 constexpr std::uint64_t kPidfdInfoCgroup = 1U << 2, kPidfdInfoExit = 1U << 3;
 
+// The words of keeper/main.cpp: any value but 0, or all of them at once.
+bool switched_off(const char* name) {
+    for (const char* variable : {name, "KEEPWELL_NO_CAPABILITIES"}) {
+        const char* value = std::getenv(variable);
+        if (value != nullptr && *value != '\0' && std::string_view(value) != "0") return true;
+    }
+    return false;
+}
+
 std::optional<std::uint64_t> cgroup_id(int pidfd) {
     PidfdInfo info{};
     info.mask = kPidfdInfoCgroup | kPidfdInfoExit;
-    if (pidfd < 0 || std::getenv("KEEPWELL_NO_PIDFD_INFO") != nullptr) return std::nullopt;
+    if (pidfd < 0 || switched_off("KEEPWELL_NO_PIDFD_INFO")) return std::nullopt;
     if (::ioctl(pidfd, kPidfdGetInfo, &info) != 0 || (info.mask & kPidfdInfoCgroup) == 0)
         return std::nullopt;
     return info.cgroup;

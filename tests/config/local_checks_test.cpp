@@ -53,7 +53,7 @@ TEST_F(LocalChecksConfig, WhatIsMissingOrImpossibleIsSaidAtItsPlace) {
     EXPECT_THAT(
         errors_with("process = { match = \"a\", min = 3, max = 2 }"),
         ElementsAre("site.toml:3:47: cannot read unit.web.check.process.max: less than min, "
-                    "which is 3 (raise max)"));
+                    "which is 3 (raise max, or lower min)"));
     EXPECT_THAT(errors_with("port = { own = true }"), ElementsAre(HasSubstr("port is missing")));
     EXPECT_THAT(errors_with("port = { port = 1, own = true, expect = \"free\" }"),
                 ElementsAre(HasSubstr("a free port belongs to nobody")));

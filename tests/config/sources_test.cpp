@@ -57,11 +57,15 @@ TEST_F(ConfigSources, AnUnreadableFileSaysWhoNeedsToReadIt) {
     ASSERT_EQ(::chmod(".", 0755), 0);
     // Root reads everything, so root is not asked.
     const bool root = ::geteuid() == 0;
-    if (root) ASSERT_EQ(::seteuid(65534), 0);
+    if (root) {
+        ASSERT_EQ(::seteuid(65534), 0);
+    }
     EXPECT_THAT(
         texts(load_files({"closed.toml"}).errors),
         ElementsAre(StartsWith("cannot read closed.toml: Permission denied (let user id ")));
-    if (root) ASSERT_EQ(::seteuid(0), 0); // the folder is still to be removed
+    if (root) {
+        ASSERT_EQ(::seteuid(0), 0); // the folder is still to be removed
+    }
 }
 
 TEST_F(ConfigSources, AHalfWrittenFileGivesItsPlaceAndOtherFilesAreStillChecked) {
