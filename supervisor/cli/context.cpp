@@ -80,7 +80,7 @@ void Context::note(const std::string& message) { (void)fail(message); }
 int Context::unreachable(const Error& error) {
     if (nobody_there(error)) {
         return fail("keepwell is not running (no answer at " + safe_text(client_.socket_path()) +
-                        "); start it with \"keepwell run -c FILE\"",
+                        "); start it with \"systemctl start keepwell\" or \"keepwell run -c FILE\"",
                     kExitNotRunning);
     }
     if (error.code == EACCES || error.code == EPERM) {

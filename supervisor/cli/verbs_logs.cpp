@@ -149,6 +149,8 @@ int verb_logs(Context& context) {
     if (!query) return context.fail(query.error().message, kExitUsage);
     const LogPlace place = place_of(context);
     if (place.directory.empty()) {
+        if (const auto asked = context.client().get("/api/runtime"); !asked)
+            if (!nobody_there(asked.error())) return context.unreachable(asked.error());
         return context.fail(
             "cannot tell where the logs are: keepwell is not running (no answer at " +
                 safe_text(context.client().socket_path()) +

@@ -197,6 +197,16 @@ int verb_health(Context& context) {
     return exit_code(*got.document, (*got.document)["services"].keys());
 }
 
+// {"checks":[…]} of these units alone.
+Json checks_of(const Json& all, const std::vector<std::string>& keys) {
+    std::string text;
+    for (const Json& check : all["checks"].items())
+        if (std::ranges::find(keys, check["service"].text()) != keys.end())
+            text += (text.empty() ? "" : ",") + check.dump(-1);
+    const auto chosen = Json::parse("{\"checks\":[" + text + "]}");
+    return chosen ? *chosen : Json{};
+}
+
 int verb_checks(Context& context) {
     const Fetched status = fetch_status(context);
     if (!status.document) return status.code;
@@ -207,6 +217,7 @@ int verb_checks(Context& context) {
         if (const auto parsed = Json::parse(answer->body)) checks = *parsed;
     }
     if (context.options().json) {
+        if (!context.options().names.empty()) checks = checks_of(checks, *keys);
         print_json(context, checks);
     } else {
         const bool heading = context.options().heading;

@@ -117,8 +117,10 @@ TEST_F(ReadVerbs, NobodyThereIs5AndSaysHowToStart) {
     for (const char* verb : {"status", "health", "checks", "events"}) {
         const Ran ran = cli({verb});
         EXPECT_EQ(ran.code, 5) << verb;
-        EXPECT_EQ(ran.err, "keepwell: keepwell is not running (no answer at " + path +
-                               "); start it with \"keepwell run -c FILE\"\n");
+        EXPECT_EQ(
+            ran.err,
+            "keepwell: keepwell is not running (no answer at " + path +
+                "); start it with \"systemctl start keepwell\" or \"keepwell run -c FILE\"\n");
     }
     EXPECT_EQ(cli({"why", "web"}).code, 5);
     EXPECT_EQ(cli({"restart", "web"}).code, 5);
