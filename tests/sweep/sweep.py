@@ -339,7 +339,8 @@ def main():
                     print(f"{n} of {len(points)} after {time.monotonic() - begin:.0f} s", flush=True)
     print(f"sweep: {len(points) - failed} passed, {failed} failed, {missed} without their fault, "
           f"{time.monotonic() - begin:.0f} s")
-    return 1 if failed or not points else 0
+    # Few faults that come mean a sweep of nothing: the wrapper or the counting is broken.
+    return 1 if failed or missed * 2 > len(points) or not points else 0
 
 
 def all_points(root, keepwell, arguments):

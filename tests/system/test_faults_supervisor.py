@@ -128,7 +128,8 @@ def test_a_pause_of_the_supervisor_restarts_nobody(fleet, health, freezer):
     asked = len(health.answers)
     fleet.wait_for(lambda: len(health.answers) > asked + 30, "three rounds of checks")
     assert fleet.supervisor() == supervisor
-    assert all(len(fleet.starts(f"u{i}")) == 1 for i in range(10)), "restarted for a pause of keepwell itself"
+    again = [f"u{i}" for i in range(10) if len(fleet.starts(f"u{i}")) != 1]
+    assert not again, "restarted for a pause of keepwell itself:\n" + "\n".join(fleet.cli("why", u).stdout for u in again)
     fleet.wait_healthy()
 
 
@@ -228,7 +229,7 @@ def test_a_supervisor_that_is_stopped_loses_nothing_when_it_goes_on(fleet):
     assert len(fleet.starts("web")) == 1
 
 
-def test_restarts_leave_no_descriptor_and_no_memory_behind(fleet):
+def test_restarts_leave_no_descriptor_behind(fleet):
     keys = 'backoff = { initial = "5ms", max = "5ms", jitter = 0.0 }\nbudget = { restarts = 100000, within = "1m" }\n'
     fleet.write("".join(fleet.unit(f"u{i}", "--exit-after", 20, "--rate", 100, keys=keys) for i in range(4)))
     fleet.start()

@@ -93,7 +93,7 @@ def test_rotated_files_are_compressed_and_read_like_the_others(fleet):
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
 def test_a_log_file_as_stdout_is_the_childs_but_not_to_be_replaced(fleet):
     os.chmod(fleet.dir, 0o755)
-    script = 'echo one; echo bad >&2; rm -f "$0" 2>/dev/null; exec sleep 1000'
+    script = f'echo one; echo bad >&2; rm -f {fleet.log_dir}/web.log 2>/dev/null; exec sleep 1000'
     fleet.write(shell("web", script, 'user = "nobody"\nlog = { mode = "file" }\n'))
     fleet.start()
     fleet.wait_for(lambda: fleet.log_text("web") == b"one\nbad\n", "the lines")
