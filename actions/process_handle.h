@@ -22,6 +22,7 @@ class ProcessHandle { // owns a pidfd
     explicit operator bool() const noexcept { return fd_ >= 0; }
     bool alive() const noexcept;
     bool signal(int signal) const noexcept;
+    int fd() const noexcept { return fd_; } // readable once it has ended; -1 = empty
 
   private:
     int release() noexcept;

@@ -51,6 +51,12 @@ enum class NoteKind : std::uint8_t {
     OperatorRestart,
     OperatorReset,
     Unkillable, // still there after SIGKILL
+    Appeared,   // code = pid: it runs, and keepwell did not start it
+    Gone,       // status: it is not there any more
+    StoppedElsewhere,
+    Held,    // systemd restarts it by its own Restart=
+    Blinded, // code = Blindness
+    StopRefused,
 };
 
 struct Note {

@@ -39,6 +39,9 @@ enum class SpawnStage : std::uint8_t {
     PreStart,
     Timeout,
     Keeper,
+    StartCommand, // error = its exit code (or 128 + signal); 0 = see the text
+    PidFile,      // no PID file named a live process in time
+    Manager,      // systemd did not do it; the text says why
 };
 std::string_view to_string(
     SpawnStage) noexcept; // "fork", "chdir", "setgroups", "setresgid", "setresuid", "exec", …
@@ -53,6 +56,7 @@ struct Shutdown {
 struct Spawned {
     Generation generation;
     std::int64_t pid;
+    Instant started_at{}; // none = now
 };
 struct SpawnFailed {
     Generation generation;
@@ -118,6 +122,29 @@ struct StopFinished {
     bool ok;
 }; // a stop_command ended
 
+// The rest is what a host of units that keepwell may not have started itself sees of them: daemons
+// with a PID file, systemd units, matched processes. These are facts without a generation: the pid
+// and its start name the instance.
+
+// It is there. The same pid and start as the record's: the one that is known already.
+struct Appeared {
+    std::int64_t pid; // 0 = a systemd unit without a main process
+    Instant started_at;
+};
+// It is not there. on_purpose: somebody stopped it by other means, which is respected.
+struct Absent {
+    bool on_purpose;
+    ExitStatus status; // of the instance that was there
+};
+// It ended, and systemd itself starts it again: Appeared or TreeEmpty follows.
+struct Held {
+    ExitStatus status;
+};
+// Nothing can be known or done; Appeared or Absent ends it.
+struct Blind {
+    Blindness why;
+};
+
 } // namespace event
 
 using Event =
@@ -125,6 +152,7 @@ using Event =
                  event::SpawnFailed, event::Adopted, event::Ready, event::Exited, event::TreeEmpty,
                  event::CheckResult, event::CheckEnabled, event::Dependencies, event::Timer,
                  event::Pause, event::Resume, event::Reset, event::Reconfigured,
-                 event::StopFinished, event::MainChanged>;
+                 event::StopFinished, event::MainChanged, event::Appeared, event::Absent,
+                 event::Held, event::Blind>;
 
 } // namespace keepwell

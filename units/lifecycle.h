@@ -41,6 +41,11 @@ class Lifecycle {
     void on(const event::Exited&) noexcept;
     void on(const event::TreeEmpty&) noexcept;
     void on(const event::StopFinished&) noexcept;
+    // on_sight.cpp
+    void on(const event::Appeared&) noexcept;
+    void on(const event::Absent&) noexcept;
+    void on(const event::Held&) noexcept;
+    void on(const event::Blind&) noexcept;
     // on_check.cpp
     void on(const event::CheckResult&) noexcept;
     void on(const event::CheckEnabled&) noexcept;
@@ -51,6 +56,7 @@ class Lifecycle {
 
   private:
     bool external() const noexcept { return spec_.kind == UnitKind::External; }
+    bool observed() const noexcept { return is_observed(spec_.kind); }
     bool alive() const noexcept { return r_.main_alive || r_.tree_alive; }
     std::optional<UnitIndex> gate() const noexcept { return r_.hold ? r_.hold : r_.blocked_by; }
     // Why nothing may be done about this unit (NoteKind::WouldRestart's code); nullopt = act.
@@ -81,6 +87,9 @@ class Lifecycle {
     void stop_wanted(const Reason&) noexcept; // Stop and Shutdown
     void resume() noexcept;
     void await_ready() noexcept;
+    void take_up(State before, bool remembered) noexcept; // an instance that is there already
+    void see_new_instance(const event::Appeared&) noexcept;
+    void lose(const ExitStatus&) noexcept;
 
     void not_ready() noexcept;
     void escalate() noexcept;

@@ -29,6 +29,11 @@ UnitRecord initial_record(const UnitSpec& spec, Instant now) {
         r.desired = Desired::Running;
         r.started_at = now;
     }
+    if (is_observed(spec.kind)) {
+        r.state = State::Unknown;
+        r.reason.kind = ReasonKind::Blind;
+        r.reason.code = static_cast<std::int32_t>(Blindness::NotYet);
+    }
     return r;
 }
 

@@ -146,7 +146,7 @@ void Lifecycle::resume() noexcept {
     r_.deadline(TimerKind::PauseEnd).reset();
     note(NoteKind::Resumed);
     const bool waits = r_.state == State::Backoff || r_.state == State::Cooldown;
-    if (waits && !r_.deadline(TimerKind::Retry)) set_deadline(TimerKind::Retry, 0s);
+    if (waits && !alive() && !r_.deadline(TimerKind::Retry)) set_deadline(TimerKind::Retry, 0s);
     if (left_alone() && !hands_off()) begin_stop(r_.reason);
     const bool late = r_.state == State::Starting && r_.main_alive;
     if (late && !r_.deadline(TimerKind::Ready)) await_ready();

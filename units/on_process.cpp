@@ -18,7 +18,7 @@ void Lifecycle::on(const event::Spawned& e) noexcept {
     r_.pid = e.pid;
     r_.main_alive = true;
     r_.tree_alive = true;
-    r_.started_at = now_;
+    r_.started_at = e.started_at == Instant{} ? now_ : e.started_at;
     Note n;
     n.kind = NoteKind::Started;
     n.code = e.pid;
@@ -95,7 +95,11 @@ void Lifecycle::on(const event::Adopted& e) noexcept {
         begin_stop(r_.reason);
         return;
     }
-    const Duration age = now_ - e.started_at;
+    take_up(before, remembered);
+}
+
+void Lifecycle::take_up(State before, bool remembered) noexcept {
+    const Duration age = now_ - r_.started_at;
     const bool proves_itself =
         spec_.ready.kind == ReadyKind::Check || spec_.ready.kind == ReadyKind::Notify;
     const bool was_starting = remembered && before == State::Starting;
@@ -186,8 +190,17 @@ void Lifecycle::on(const event::TreeEmpty& e) noexcept {
 }
 
 void Lifecycle::on(const event::StopFinished& e) noexcept {
-    // Whether the stop command worked shows in the tree; the Kill deadline covers the rest.
-    static_cast<void>(stale(e.generation));
+    if (stale(e.generation)) return;
+    // Whether a stop command worked shows in the tree, and the Kill deadline covers the rest. What
+    // systemd refuses to stop goes on, and so does watching it.
+    const bool refused =
+        spec_.kind == UnitKind::Systemd && !e.ok && r_.state == State::Stopping && r_.main_alive;
+    if (!refused) return;
+    note(NoteKind::StopRefused);
+    r_.desired = Desired::Running;
+    r_.restart_now = false;
+    set_state(State::Running, {});
+    out_.push_back(effect::StartChecks{r_.generation});
 }
 
 } // namespace keepwell

@@ -44,10 +44,17 @@ std::string of_check(const Reason& reason, const UnitSpec& spec, const std::stri
     return label(spec, check) + " " + (what.empty() ? std::string(fallback) : what);
 }
 
-std::string of_spawn(const Reason& reason) {
+std::string of_spawn(const Reason& reason, const std::string& detail) {
     if (reason.stage == SpawnStage::Timeout) return "timed out";
     std::string text(to_string(reason.stage));
-    if (reason.stage == SpawnStage::PreStart) {
+    if (reason.stage == SpawnStage::Manager || reason.stage == SpawnStage::PidFile) {
+        const std::string why = trimmed(detail);
+        return why.empty() ? text : why;
+    }
+    const bool of_command =
+        reason.stage == SpawnStage::PreStart || reason.stage == SpawnStage::StartCommand;
+    if (of_command && reason.code == 0 && !detail.empty()) return trimmed(detail);
+    if (of_command) {
         ExitStatus status;
         status.known = true;
         status.code = reason.code;
@@ -82,8 +89,8 @@ std::string describe(const Reason& reason, const UnitSpec& spec,
     }
     case ReasonKind::CheckWarning: return of_check(reason, spec, detail, "slow");
     case ReasonKind::Exited: return of_exit(reason.status, spec);
-    case ReasonKind::SpawnFailed: return "cannot start: " + of_spawn(reason);
-    case ReasonKind::HostBusy: return "host busy: " + of_spawn(reason);
+    case ReasonKind::SpawnFailed: return "cannot start: " + of_spawn(reason, detail);
+    case ReasonKind::HostBusy: return "host busy: " + of_spawn(reason, detail);
     case ReasonKind::NotReady: return "not ready after " + human_duration(spec.ready_timeout);
     case ReasonKind::Dependency:
         return "needs " + (unit_key ? unit_key(reason.unit) : std::to_string(reason.unit));
@@ -91,11 +98,16 @@ std::string describe(const Reason& reason, const UnitSpec& spec,
         return "budget spent (" + std::to_string(spec.policy.budget.restarts) + " in " +
                human_duration(spec.policy.budget.within) + ")";
     case ReasonKind::Unkillable:
+        if (spec.kind == UnitKind::Systemd)
+            return "stop job still running after " + human_duration(spec.policy.stop.timeout);
         if (spec.policy.stop.kill == KillScope::Never) {
             return "not ended by " + signal_name(spec.policy.stop.signal);
         }
         return "not killed by SIGKILL";
     case ReasonKind::Completed: return "completed";
+    case ReasonKind::StoppedElsewhere: return "stopped, not by keepwell";
+    case ReasonKind::Held: return of_exit(reason.status, spec) + "; systemd restarts it itself";
+    case ReasonKind::Blind: return std::string(to_string(static_cast<Blindness>(reason.code)));
     }
     return "";
 }

@@ -32,6 +32,9 @@ enum class ReasonKind : std::uint8_t {
     BudgetSpent,
     Unkillable, // SIGKILL did not end it
     Completed,
+    StoppedElsewhere, // by somebody else on purpose
+    Held,             // status; systemd restarts it itself
+    Blind,            // code = Blindness
 };
 struct Reason {
     ReasonKind kind = ReasonKind::None;

@@ -15,6 +15,13 @@
 
 namespace keepwell {
 
+// What a service's own health page says of it.
+struct Reported {
+    std::string json; // an object, cleaned and short; empty = nothing
+    std::optional<double> uptime_s;
+    bool operator==(const Reported&) const = default;
+};
+
 struct CheckView {
     std::string id, type; // "http"
     std::string status;   // pass | warn | fail | unknown (never run, or stale)
@@ -34,6 +41,11 @@ struct CheckView {
     std::optional<ComponentSpec> component;
     WallTime failing_since;   // 0 = passing
     WallTime cert_expires_at; // 0 = none seen
+};
+
+struct ManagedState { // of a unit that systemd manages, in its words
+    std::string unit, state, sub_state, result, error; // state empty = not known
+    std::uint32_t n_restarts = 0;                      // by systemd itself
 };
 
 struct UnitSnapshot {
@@ -61,8 +73,10 @@ struct UnitSnapshot {
     std::vector<CheckView> checks;
     WallTime last_checked, next_check_at; // 0 = none
     std::optional<double> response_ms;    // of the first http check, else the first check
+    std::string response_status;          // ok | warning | critical; empty = no answer was timed
     double error_rate = 0;                // percent of failed checks in the last hour
 
+    Reported reported;
     std::string status_text; // its own words (sd_notify STATUS=); empty = none
 
     std::uint64_t restarts_total = 0;
@@ -84,7 +98,9 @@ struct UnitSnapshot {
     // Cheap process figures, sampled; nullopt when there is no process or it was never sampled.
     std::optional<double> cpu_percent, memory_percent;
     std::optional<std::uint64_t> memory_bytes, open_fds, threads;
-    std::vector<std::int64_t> pids; // at most 64
+    std::vector<std::int64_t> pids;  // at most 64
+    std::uint64_t process_count = 0; // all of them; 0 = never sampled
+    std::optional<ManagedState> managed;
 
     std::string history_states; // newest last, at most 60 letters of U G D X P
     std::vector<double> history_latency_ms;
@@ -97,12 +113,17 @@ struct UnitSnapshot {
     std::vector<std::string> warnings;
 };
 
+struct DiskFigures { // total 0 = it could not be looked at
+    std::string path;
+    std::uint64_t total = 0, used = 0, free = 0; // free: for users other than root
+};
+
 struct HostMetrics {
     double cpu_percent = 0;
     std::uint32_t cpu_count = 0;
     double load[3] = {0, 0, 0};
     std::uint64_t memory_total = 0, memory_available = 0;
-    std::uint64_t disk_total = 0, disk_free = 0, disk_used = 0;
+    std::vector<DiskFigures> disks; // one for each path that was asked for
     std::uint64_t net_sent = 0, net_received = 0, net_packets_sent = 0, net_packets_received = 0;
 };
 
@@ -118,6 +139,7 @@ struct SupervisorSnapshot {
     double interval_s = 30;
     double health_threshold = 0.7;
     HostMetrics metrics;
+    MetricsSpec limits; // what the metrics are compared with
     std::optional<IncidentView> last_incident;
 };
 

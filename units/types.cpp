@@ -46,11 +46,17 @@ static_assert(ends_with(kOutcomes, CheckOutcome::Fail));
 
 constexpr auto kStages = std::to_array<std::string_view>(
     {"none", "prepare", "fork", "cgroup", "rlimit", "chdir", "setgroups", "setresgid", "setresuid",
-     "exec", "pre_start", "timeout", "keeper"});
-static_assert(ends_with(kStages, SpawnStage::Keeper));
+     "exec", "pre_start", "timeout", "keeper", "start_command", "pidfile", "systemd"});
+static_assert(ends_with(kStages, SpawnStage::Manager));
 
-constexpr auto kProbes = std::to_array<std::string_view>(
-    {"http", "tcp", "exec", "unix", "process", "port", "file", "resource", "heartbeat"});
+constexpr auto kBlindness =
+    std::to_array<std::string_view>({"not looked at yet", "the bus is lost", "systemd reloads",
+                                     "systemd does not know it", "masked"});
+static_assert(ends_with(kBlindness, Blindness::Masked));
+
+constexpr auto kProbes =
+    std::to_array<std::string_view>({"http", "tcp", "exec", "unix", "process", "port", "file",
+                                     "resource", "heartbeat", "dns", "log", "systemd", "host"});
 static_assert(kProbes.size() == std::variant_size_v<ProbeSpec>);
 
 struct SignalName {
@@ -84,6 +90,7 @@ bool same_letters(std::string_view text, std::string_view upper) noexcept {
 std::string_view to_string(UnitKind v) noexcept { return name_of(kKinds, v); }
 std::string_view to_string(State v) noexcept { return name_of(kStates, v); }
 std::string_view to_string(Desired v) noexcept { return name_of(kDesired, v); }
+std::string_view to_string(Blindness b) noexcept { return name_of(kBlindness, b); }
 std::string_view to_string(Verdict v) noexcept { return name_of(kVerdicts, v); }
 std::string_view to_string(CheckEffect v) noexcept { return name_of(kEffects, v); }
 std::string_view to_string(CheckOutcome v) noexcept { return name_of(kOutcomes, v); }

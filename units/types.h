@@ -18,6 +18,11 @@ using Generation = std::uint64_t; // counts the starts of a unit; 0 = never star
 
 enum class UnitKind { Child, PidFile, Systemd, Match, External };
 
+// Others may start and stop it too, so what is seen of it counts, not what was ordered.
+constexpr bool is_observed(UnitKind kind) noexcept {
+    return kind == UnitKind::PidFile || kind == UnitKind::Systemd || kind == UnitKind::Match;
+}
+
 enum class State {
     Stopped,
     Waiting,  // wants to run, held back by a dependency
@@ -31,6 +36,9 @@ enum class State {
     Unknown,
 };
 inline constexpr int kStateCount = 10;
+
+// Why a unit of another manager cannot be seen (State::Unknown).
+enum class Blindness : std::uint8_t { NotYet, BusLost, Reloading, NotFound, Masked };
 
 enum class Desired { Stopped, Running };
 enum class Verdict { Healthy, Degraded, Down, Unknown };
@@ -55,6 +63,7 @@ struct ExitStatus {
 std::string_view to_string(UnitKind) noexcept;     // child pidfile systemd match external
 std::string_view to_string(State) noexcept;        // stopped waiting … unknown
 std::string_view to_string(Desired) noexcept;      // stopped running
+std::string_view to_string(Blindness) noexcept;    // "the bus is lost", "not found by systemd" …
 std::string_view to_string(Verdict) noexcept;      // healthy degraded down unknown
 std::string_view to_string(CheckEffect) noexcept;  // down degraded unknown none
 std::string_view to_string(CheckOutcome) noexcept; // pass warn fail

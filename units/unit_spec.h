@@ -178,9 +178,43 @@ struct ResourceCheckSpec {     // upper limits of the unit's whole tree
     Duration hold{}; // over the limit for this long without a break; `for` in the configuration
     bool operator==(const ResourceCheckSpec&) const = default;
 };
+enum class DnsRecord { A, Aaaa, Cname, Mx, Txt, Srv, Ns, Ptr };
+struct DnsCheckSpec {
+    std::string name;
+    std::string server; // address, or address:port; empty = those of resolv.conf
+    DnsRecord record = DnsRecord::A;
+    std::string expect; // one of the answers; empty = any
+    bool operator==(const DnsCheckSpec&) const = default;
+};
+struct LogCheckSpec { // expressions over the lines of the unit's own log; empty = not given
+    std::string bad, good;
+    Duration within{}; // of good
+    bool operator==(const LogCheckSpec&) const = default;
+};
+struct SystemdCheckSpec {
+    std::string unit; // "nginx.service"
+    std::vector<std::string> states = {"active"};
+    std::string bus = "system"; // as SystemdSpec::bus
+    bool operator==(const SystemdCheckSpec&) const = default;
+};
+struct DiskLimit {
+    std::string path = "/";
+    std::optional<double> max;         // percent used
+    std::optional<std::uint64_t> free; // bytes that must be left
+    bool operator==(const DiskLimit&) const = default;
+};
+struct HostCheckSpec { // upper limits
+    std::vector<DiskLimit> disk, inodes;
+    std::optional<double> memory, swap; // percent used
+    std::optional<double> load;         // of one minute, for each core
+    std::optional<double> cpu_pressure, memory_pressure, io_pressure; // percent of 10 s, "some"
+    Duration hold{};                                                  // as of ResourceCheckSpec
+    bool operator==(const HostCheckSpec&) const = default;
+};
 using ProbeSpec =
     std::variant<HttpCheckSpec, TcpCheckSpec, ExecCheckSpec, UnixCheckSpec, ProcessCheckSpec,
-                 PortCheckSpec, FileCheckSpec, ResourceCheckSpec, HeartbeatCheckSpec>;
+                 PortCheckSpec, FileCheckSpec, ResourceCheckSpec, HeartbeatCheckSpec, DnsCheckSpec,
+                 LogCheckSpec, SystemdCheckSpec, HostCheckSpec>;
 
 enum class ComponentStyle { Bool, UpDown, Operational };
 struct ComponentSpec {
@@ -244,6 +278,19 @@ struct LogSpec {
     bool operator==(const LogSpec&) const = default;
 };
 
+struct SystemdSpec {
+    std::string unit; // "nginx.service"; with * or ? a pattern that follows units
+    std::string bus;  // "system", "user" or an address
+    bool is_pattern() const { return unit.find_first_of("*?") != std::string::npos; }
+    bool operator==(const SystemdSpec&) const = default;
+};
+struct MatchSpec { // as the process check: any of `match`, none of `exclude`
+    std::vector<std::string> match, exclude;
+    std::uint32_t min = 1;
+    std::optional<std::uint32_t> max;
+    bool operator==(const MatchSpec&) const = default;
+};
+
 enum class ReadyKind { Started, Notify, Check, Log };
 struct ReadySpec {
     ReadyKind kind = ReadyKind::Started; // Started = alive for 1 s
@@ -267,6 +314,9 @@ struct UnitSpec {
     std::optional<std::uint32_t> instance;
     Policy policy;
     ProcessSpec process;
+    std::string pidfile; // kind PidFile: an absolute path
+    SystemdSpec systemd; // kind Systemd
+    MatchSpec match;     // kind Match
     std::vector<CheckSpec> checks;
     std::vector<std::string> requires_units; // keys
     std::vector<std::string> after;          // keys
@@ -274,6 +324,7 @@ struct UnitSpec {
     Duration ready_timeout = 30s;
     Duration start_timeout = 30s;
     LogSpec log;
+    std::vector<std::string> log_files; // that the daemon writes itself; absolute
     SourceMap where;
     bool operator==(const UnitSpec&) const = default;
 };
@@ -282,6 +333,19 @@ bool has_notify_socket(const UnitSpec&) noexcept;
 // The shortest `within` of its heartbeat checks: what WATCHDOG_USEC says; nullopt without one.
 std::optional<Duration> heartbeat_within(const UnitSpec&) noexcept;
 
+template <class T>
+struct Threshold { // reached is over
+    T warning{}, critical{};
+    bool operator==(const Threshold&) const = default;
+};
+struct MetricsSpec {                                             // [supervisor.metrics]
+    Duration interval = 30s;                                     // of the host's figures
+    Duration per_unit = 10s;                                     // of the figures of each unit
+    Threshold<double> cpu{70, 90}, memory{80, 95}, disk{85, 95}; // percent
+    Threshold<Duration> response{1s, 5s};
+    std::vector<std::string> paths = {"/"}; // whose file systems are looked at
+    bool operator==(const MetricsSpec&) const = default;
+};
 struct SupervisorSpec {
     std::string runtime_dir, state_dir, log_dir, status_file;
     Duration status_interval = 30s;
@@ -292,6 +356,7 @@ struct SupervisorSpec {
     std::uint32_t restarts_per_minute = 60; // 0 = off
     double health_threshold = 0.7;
     std::vector<std::string> redact; // expressions; what they match in a log line is not shown
+    MetricsSpec metrics;
     bool operator==(const SupervisorSpec&) const = default;
 };
 

@@ -1,11 +1,15 @@
 #include "watchers/check_scheduler.h"
 
 #include "watchers/certificate.h"
+#include "watchers/dns_check.h"
 #include "watchers/exec_check.h"
 #include "watchers/heartbeat_check.h"
+#include "watchers/host_check.h"
 #include "watchers/http_check.h"
 #include "watchers/local_checks.h"
+#include "watchers/log_check.h"
 #include "watchers/schedule.h"
+#include "watchers/systemd_check.h"
 #include "watchers/tcp_check.h"
 #include "watchers/text.h"
 
@@ -36,7 +40,7 @@ bool is_https(const std::string& url) noexcept {
     return url.size() > 5 && (url[4] == 's' || url[4] == 'S');
 }
 
-enum class Port { Http, Tcp, Tasks, Pool, Beats };
+enum class Port { Http, Tcp, Tasks, Pool, Timer, Dns, Systemd };
 
 using Lane = Offload::Lane;
 
@@ -63,6 +67,8 @@ struct CheckScheduler::Impl {
         Instant cert_seen{};
         std::shared_ptr<std::atomic<bool>> at_work; // of the last work in the pool
         std::shared_ptr<ResourceMemory> memory = std::make_shared<ResourceMemory>();
+        std::shared_ptr<HostMemory> host;
+        std::shared_ptr<LogMemory> log;
     };
     struct Unit {
         Generation generation = 0;
@@ -91,13 +97,15 @@ struct CheckScheduler::Impl {
         check.run = 0;
         cancel_call(check);
     }
-    // False: the run never began.
+    // False: the run never began, or can say nothing of the unit.
     bool cancel_call(const Check& check) noexcept {
         switch (check.port) {
         case Port::Http: ports.http.cancel(check.call); break;
         case Port::Tcp: ports.tcp.cancel(check.call); break;
         case Port::Tasks: ports.tasks.cancel(check.call); break;
-        case Port::Beats: ports.timers.cancel(check.call); break;
+        case Port::Timer: ports.timers.cancel(check.call); break;
+        case Port::Dns: ports.dns.cancel(check.call); break;
+        case Port::Systemd: return false;
         case Port::Pool: return check.call == 0 || ports.offload.cancel(check.call);
         }
         return true;
@@ -224,6 +232,54 @@ struct CheckScheduler::Impl {
              });
     }
 
+    void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const HostCheckSpec& spec) {
+        // Asking for the space of a dead network disk hangs; reading /proc does not.
+        const bool disks = !spec.disk.empty() || !spec.inodes.empty();
+        if (!check.host) check.host = std::make_shared<HostMemory>();
+        look(u, c, check, disks ? Lane::Disk : Lane::Proc,
+             [spec, memory = check.host, now = check.started] {
+                 return look_at_host(spec, *memory, now);
+             });
+    }
+    void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const LogCheckSpec& spec) {
+        look(u, c, check, Lane::Disk,
+             [spec, memory = check.log, now = check.started, wall = ports.clock.wall()] {
+                 return look_at_log(spec, *memory, now, wall);
+             });
+    }
+    void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const DnsCheckSpec& spec) {
+        check.port = Port::Dns;
+        check.call = ports.dns.start(
+            dns_request(spec, check.spec.timeout),
+            [this, u, c, run = check.run](const DnsResult& result) {
+                finish(u, c, run, [&](const Check& k) {
+                    return evaluate_dns(k.spec, std::get<DnsCheckSpec>(k.spec.probe), result);
+                });
+            });
+    }
+    void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const SystemdCheckSpec& spec) {
+        if (!ports.systemd) {
+            check.port = Port::Timer;
+            check.call = ports.timers.arm(check.started, [this, u, c, run = check.run] {
+                unanswered(u, c, run, "no systemd bus here");
+            });
+            return;
+        }
+        check.port = Port::Systemd;
+        check.call = 0;
+        ports.systemd(spec, [this, u, c, run = check.run,
+                             here = std::weak_ptr(alive)](const SystemdAnswer& answer) {
+            if (here.expired()) return;
+            if (!answer.unknown.empty()) return unanswered(u, c, run, answer.unknown);
+            finish(u, c, run, [&](const Check& k) {
+                Observation seen =
+                    evaluate_systemd(std::get<SystemdCheckSpec>(k.spec.probe), answer.active_state);
+                seen.took = ports.clock.now() - k.started;
+                return seen;
+            });
+        });
+    }
+
     // Work that still hangs from an earlier run keeps its thread: it does not get another one, and
     // this run ends at its deadline.
     void look(UnitIndex u, CheckIndex c, Check& check, Lane lane,
@@ -258,7 +314,7 @@ struct CheckScheduler::Impl {
             });
     }
     void call(UnitIndex u, CheckIndex c, const Unit&, Check& check, const HeartbeatCheckSpec&) {
-        check.port = Port::Beats;
+        check.port = Port::Timer;
         check.call = ports.timers.arm(check.started + kBeatTurn, [this, u, c, run = check.run] {
             finish(u, c, run, [&](const Check& k) {
                 return evaluate_heartbeat(std::get<HeartbeatCheckSpec>(k.spec.probe), k.beats,
@@ -287,7 +343,7 @@ struct CheckScheduler::Impl {
         Check* check = find(u, c);
         if (check == nullptr || !check->running) return;
         check->timer = 0;
-        if (!cancel_call(*check)) return skip(u, c, *check);
+        if (!cancel_call(*check)) return skip(u, c, *check, "no answer in time");
         Observation seen;
         seen.outcome = CheckOutcome::Fail;
         seen.soft = true;
@@ -297,9 +353,25 @@ struct CheckScheduler::Impl {
         seen.output = "timed out after " + short_duration(check->spec.timeout);
         report(u, c, *check, std::move(seen));
     }
-    void skip(UnitIndex u, CheckIndex c, Check& check) {
+    void unanswered(UnitIndex u, CheckIndex c, std::uint64_t run, const std::string& why) {
+        Check* check = find(u, c);
+        if (check != nullptr && check->running && check->run == run) skip(u, c, *check, why);
+    }
+    void skip(UnitIndex u, CheckIndex c, Check& check, const std::string& why) {
         check.running = false;
+        disarm(check);
         if (check.enabled) arm_following(u, c, check);
+        const auto tell = ports.no_result;
+        if (tell) tell(u, c, why);
+    }
+    // A log is looked at from now on.
+    void open_log(const std::string& key, Check& check) {
+        const auto* spec = std::get_if<LogCheckSpec>(&check.spec.probe);
+        if (spec == nullptr) return;
+        check.log = std::make_shared<LogMemory>();
+        check.log->scan = ports.logs.open({key, spec->bad, spec->good});
+        check.log->good_at = ports.clock.now();
+        check.log->looked_at = check.log->good_at;
     }
     // Everything is settled before the sink is called: it may stop, restart or destroy anything.
     void report(UnitIndex u, CheckIndex c, Check& check, Observation seen) {
@@ -320,6 +392,7 @@ struct CheckScheduler::Impl {
     std::unordered_map<UnitIndex, Unit> units;
     std::uint64_t runs = 0;
     std::shared_ptr<ProcessTable> table = std::make_shared<ProcessTable>();
+    std::shared_ptr<bool> alive = std::make_shared<bool>(true); // for answers that come late
 };
 
 CheckScheduler::CheckScheduler(Ports ports, Sink sink)
@@ -340,6 +413,7 @@ void CheckScheduler::start(UnitIndex u, const UnitSpec& spec, Generation generat
         check.hash = check_hash(spec.key, check_spec.id);
         check.enabled = check_spec.enabled;
         check.beats.last = impl_->ports.clock.now();
+        impl_->open_log(spec.key, check);
         unit.checks.push_back(std::move(check));
     }
     auto& placed = impl_->units[u] = std::move(unit);
@@ -361,6 +435,7 @@ void CheckScheduler::set_enabled(UnitIndex u, CheckIndex c, bool enabled) {
     check->pending = false;
     if (!enabled) return impl_->halt(*check);
     check->beats = {impl_->ports.clock.now(), false, false};
+    impl_->open_log(impl_->units.at(u).key, *check);
     if (!check->running) impl_->arm_first(u, c, *check);
 }
 

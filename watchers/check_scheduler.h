@@ -7,17 +7,21 @@
 // failure and the verdict the next run comes retry_interval after the last result. A check never
 // overlaps itself; a result of an older generation is dropped; runs missed in a suspend or a stall
 // are not made up for: one run, spread over a second. A port that does not answer is given up 2 s
-// after the deadline, as a timeout; work that found no thread until then says nothing of the unit
-// and gives no result. All calls on the loop; the sink is never called from inside a
-// call, and may make any call. Each event costs O(log n) of all checks.
+// after the deadline, as a timeout; work that found no thread until then, and a bus that is lost,
+// say nothing of the unit and give no result. All calls on the loop; the sink is never called from
+// inside a call, and may make any call. Each event costs O(log n) of all checks.
 #pragma once
 
 #include "units/ports/clock.h"
+#include "units/ports/dns_client.h"
 #include "units/ports/http_client.h"
+#include "units/ports/log_scan.h"
 #include "units/ports/offload.h"
+#include "units/ports/systemd_state.h"
 #include "units/ports/task_host.h"
 #include "units/ports/tcp_probe.h"
 #include "units/ports/timers.h"
+#include "units/snapshot.h"
 #include "units/types.h"
 #include "units/unit_spec.h"
 #include "watchers/tree_sample.h"
@@ -43,6 +47,7 @@ struct Observation {
     // A timeout or a 5xx, whatever the unit's kind: for external units these only degrade.
     bool soft = false;
     std::optional<WallTime> cert_expires_at; // the last that was seen
+    Reported reported;                       // of an http check
 };
 
 class CheckScheduler {
@@ -55,6 +60,11 @@ class CheckScheduler {
         TaskHost& tasks;
         Offload& offload;
         std::function<TreeRef(UnitIndex)> tree; // the unit's processes as they are now
+        DnsClient& dns;
+        LogScans& logs;
+        AskSystemd systemd = {}; // empty = no bus here
+        // A run that began ended without a result, and why. May be empty; see Sink for the rules.
+        std::function<void(UnitIndex, CheckIndex, const std::string&)> no_result = {};
     };
     using Sink = std::function<void(Observation)>;
     CheckScheduler(Ports, Sink);

@@ -19,12 +19,14 @@ std::uint64_t take_count(std::string_view& line) noexcept {
     return to_number<std::uint64_t>(take_word(line)).value_or(0);
 }
 
-void read_disk(const std::string& path, HostMetrics& to) noexcept {
+DiskFigures read_disk(const std::string& path) {
+    DiskFigures d{path, 0, 0, 0};
     struct statvfs fs {};
-    if (statvfs(path.c_str(), &fs) != 0) return;
-    to.disk_total = std::uint64_t{fs.f_blocks} * fs.f_frsize;
-    to.disk_free = std::uint64_t{fs.f_bavail} * fs.f_frsize; // what users other than root can have
-    to.disk_used = to.disk_total - std::uint64_t{fs.f_bfree} * fs.f_frsize;
+    if (statvfs(path.c_str(), &fs) != 0) return d;
+    d.total = std::uint64_t{fs.f_blocks} * fs.f_frsize;
+    d.free = std::uint64_t{fs.f_bavail} * fs.f_frsize; // what users other than root can have
+    d.used = d.total - std::uint64_t{fs.f_bfree} * fs.f_frsize;
+    return d;
 }
 
 } // namespace
@@ -79,10 +81,9 @@ void parse_network(std::string_view net_dev, HostMetrics& to) noexcept {
     }
 }
 
-HostSampler::HostSampler(std::string root, std::string disk)
-    : root_(std::move(root)), disk_(std::move(disk)) {}
+HostSampler::HostSampler(std::string root) : root_(std::move(root)) {}
 
-HostMetrics HostSampler::sample() {
+HostMetrics HostSampler::sample(const std::vector<std::string>& disks) {
     const auto text = [&](const char* name, std::size_t limit = 64U << 10) {
         return read_proc_file(root_ + name, limit).value_or("");
     };
@@ -97,7 +98,7 @@ HostMetrics HostSampler::sample() {
     parse_load(text("/loadavg"), m);
     parse_memory(text("/meminfo"), m);
     parse_network(text("/net/dev", 1U << 20), m);
-    read_disk(disk_, m);
+    for (const std::string& path : disks) m.disks.push_back(read_disk(path));
     return m;
 }
 

@@ -1,8 +1,8 @@
 // HostSampler: the host's figures for status.json from /proc and the root file system.
 //
-// Each sample() reads five small files; what cannot be read stays zero. The CPU share is that of
-// the time since the previous sample (since boot for the first one). Not for a folder on a network
-// file system: asking for its space may block.
+// Each sample() reads four small files and asks for the space behind each path: off the loop only,
+// since a network file system may block. What cannot be read stays zero. The CPU share is that of
+// the time since the previous sample (since boot for the first one).
 #pragma once
 
 #include "units/snapshot.h"
@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace keepwell {
 
@@ -24,11 +25,11 @@ void parse_network(std::string_view net_dev, HostMetrics&) noexcept; // all inte
 
 class HostSampler {
   public:
-    explicit HostSampler(std::string root = "/proc", std::string disk = "/");
-    HostMetrics sample();
+    explicit HostSampler(std::string root = "/proc");
+    HostMetrics sample(const std::vector<std::string>& disks = {"/"});
 
   private:
-    std::string root_, disk_;
+    std::string root_;
     CpuTimes last_;
 };
 

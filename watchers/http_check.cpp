@@ -1,5 +1,6 @@
 #include "watchers/http_check.h"
 
+#include "watchers/health_page.h"
 #include "watchers/json_pointer.h"
 #include "watchers/text.h"
 
@@ -34,7 +35,7 @@ bool status_expected(const std::vector<StatusRange>& ranges, int status) noexcep
 
 char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
-std::string quoted(std::string_view text) { return '"' + clean_text(text, kShown) + '"'; }
+std::string in_quotes(std::string_view text) { return '"' + clean_text(text, kShown) + '"'; }
 
 std::optional<std::string> header_mismatch(const HttpCheckSpec& http, const HttpResult& r) {
     for (const auto& [name, wanted] : http.expect_header) {
@@ -49,17 +50,17 @@ std::optional<std::string> header_mismatch(const HttpCheckSpec& http, const Http
         }
         if (equal) continue;
         const std::string place = "header " + clean_text(key, kShown);
-        if (found == nullptr) return place + " is missing, expected " + quoted(wanted);
-        return place + " is " + quoted(*found) + ", expected " + quoted(wanted);
+        if (found == nullptr) return place + " is missing, expected " + in_quotes(wanted);
+        return place + " is " + in_quotes(*found) + ", expected " + in_quotes(wanted);
     }
     return std::nullopt;
 }
 
 std::optional<std::string> body_mismatch(const HttpCheckSpec& http, const HttpResult& r) {
     if (!http.expect_body.empty() && r.body.find(http.expect_body) == std::string::npos) {
-        const std::string start = "the body does not contain " + quoted(http.expect_body);
+        const std::string start = "the body does not contain " + in_quotes(http.expect_body);
         return r.body.empty() ? start + ", it is empty"
-                              : start + ", it begins " + quoted(r.body.substr(0, 4 * kShown));
+                              : start + ", it begins " + in_quotes(r.body.substr(0, 4 * kShown));
     }
     if (!http.expect_json.empty()) return json_mismatch(r.body, http.expect_json);
     return std::nullopt;
@@ -93,6 +94,7 @@ Observation evaluate_http(const CheckSpec& check, const HttpCheckSpec& http,
         return seen;
     }
     seen.code = result.status;
+    seen.reported = reported_of(result.body);
     seen.output = "http " + std::to_string(result.status);
     if (!status_expected(http.expect_status, result.status)) {
         seen.soft = result.status >= 500 && result.status <= 599;

@@ -10,13 +10,13 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kShown = 80;
+constexpr std::size_t kShownOfValue = 80;
 
 // Containers are named, not written: dump() recurses and the nesting is the sender's choice.
 std::string shown(const Json& value) {
     if (value.is_object()) return "an object";
     if (value.is_array()) return "an array";
-    return clean_text(value.dump(-1, ' ', false, Json::error_handler_t::replace), kShown);
+    return clean_text(value.dump(-1, ' ', false, Json::error_handler_t::replace), kShownOfValue);
 }
 
 const Json* find(const Json& document, const std::string& pointer) {
@@ -31,9 +31,9 @@ std::optional<std::string> compare(const Json& document, const std::string& poin
                                    const std::string& expected) {
     Json want = Json::parse(expected, nullptr, false);
     if (want.is_discarded()) want = expected;
-    const std::string place = pointer.empty() ? "the body" : clean_text(pointer, kShown);
+    const std::string place = pointer.empty() ? "the body" : clean_text(pointer, kShownOfValue);
     const std::string tail =
-        ", expected " + (want.is_structured() ? clean_text(expected, kShown) : shown(want));
+        ", expected " + (want.is_structured() ? clean_text(expected, kShownOfValue) : shown(want));
     const Json* found = find(document, pointer);
     if (found == nullptr) return place + " is missing" + tail;
     if (*found == want) return std::nullopt;

@@ -45,7 +45,7 @@ std::optional<LeftOver> find_left_over(const LeftOverQuery& q, const std::string
         const auto holder = find_port_holder(port, proc);
         const auto stat = holder ? procfs.stat(holder->pid) : std::nullopt;
         if (!stat) continue;
-        const bool earlier = !main || stat->start_ticks < main->start_ticks;
+        const bool earlier = stat->start_ticks < (main ? main->start_ticks : q.asked_ticks);
         const bool ours = earlier && is_ours(q, proc + '/' + std::to_string(holder->pid));
         return LeftOver{*holder, stat->start_ticks, ours};
     }

@@ -17,6 +17,7 @@ struct LeftOverQuery {
     std::string fleet;     // and as KEEPWELL_FLEET
     std::uint32_t uid = 0; // as whom they run: the mark of another user's process proves nothing
     TreeRef tree;          // what lives now and shall stay
+    std::uint64_t asked_ticks = ~0ULL; // since boot: what started later is the next instance
 };
 struct LeftOver {
     PortHolder holder;

@@ -1,12 +1,12 @@
 #include "watchers/port_holder.h"
 
+#include "watchers/dir.h"
 #include "watchers/proc_file.h"
 #include "watchers/procfs.h"
 
 #include <algorithm>
 #include <charconv>
 #include <dirent.h>
-#include <memory>
 #include <set>
 #include <string_view>
 #include <unistd.h>
@@ -17,11 +17,6 @@ namespace {
 
 constexpr std::size_t kTableLimit = 32U << 20;
 constexpr std::string_view kListen = "0A"; // include/net/tcp_states.h
-
-struct DirCloser {
-    void operator()(DIR* d) const noexcept { closedir(d); }
-};
-using Dir = std::unique_ptr<DIR, DirCloser>;
 
 // "sl local_address rem_address st tx:rx tr:when retrnsmt uid timeout inode": the port is
 // hexadecimal, after the last colon of the second word.

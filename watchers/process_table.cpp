@@ -1,5 +1,6 @@
 #include "watchers/process_table.h"
 
+#include "watchers/dir.h"
 #include "watchers/proc_file.h"
 #include "watchers/procfs.h"
 
@@ -18,10 +19,6 @@ using namespace std::chrono_literals;
 constexpr Duration kFresh = 1s;
 constexpr std::size_t kMaxCommandLine = 4096;
 constexpr std::int64_t kKernelThreads = 2; // kthreadd, the parent of all of them
-
-struct DirCloser {
-    void operator()(DIR* d) const noexcept { closedir(d); }
-};
 
 bool is_keepwell(const std::string& name) noexcept {
     return name == "keepwell" || name == "keepwell-keeper";
@@ -72,7 +69,7 @@ ProcessTable::Entries ProcessTable::entries(Instant now) {
     const std::lock_guard lock(mutex_);
     if (last_ && read_at_ && now - *read_at_ < kFresh && now >= *read_at_) return last_;
     auto fresh = std::make_shared<std::vector<ProcessEntry>>();
-    if (const std::unique_ptr<DIR, DirCloser> dir{opendir(proc_.c_str())}) {
+    if (const Dir dir{opendir(proc_.c_str())}) {
         while (const dirent* entry = readdir(dir.get())) {
             if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
             if (auto found = read_entry(proc_ + '/' + entry->d_name))

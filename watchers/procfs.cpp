@@ -1,25 +1,21 @@
 #include "watchers/procfs.h"
 
+#include "watchers/dir.h"
 #include "watchers/proc_file.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
 #include <unordered_map>
 #include <unordered_set>
 
 namespace keepwell {
 
 namespace {
-
-struct DirCloser {
-    void operator()(DIR* d) const noexcept { closedir(d); }
-};
-using Dir = std::unique_ptr<DIR, DirCloser>;
 
 Dir open_dir(const std::string& path) noexcept {
     const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -101,8 +97,16 @@ std::optional<ProcStat> parse_stat(std::string_view text) {
 Procfs::Procfs(std::string root) : root_(std::move(root)) {}
 
 std::optional<ProcStat> Procfs::stat(std::int64_t pid) const {
-    const auto text = read_proc_file(root_ + '/' + std::to_string(pid) + "/stat");
-    return text ? parse_stat(*text) : std::nullopt;
+    const int fd =
+        open((root_ + '/' + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return std::nullopt;
+    char text[2048]; // 52 numbers and a name; the kernel gives it whole
+    ssize_t n = 0;
+    do n = read(fd, text, sizeof text);
+    while (n < 0 && errno == EINTR);
+    close(fd);
+    if (n <= 0) return std::nullopt;
+    return parse_stat({text, static_cast<std::size_t>(n)});
 }
 
 std::optional<ProcessSample> Procfs::sample_process(std::int64_t pid, bool count_fds) const {
@@ -115,13 +119,45 @@ std::optional<ProcessSample> Procfs::sample_process(std::int64_t pid, bool count
     sample.start_ticks = s->start_ticks;
     sample.parent = s->parent;
     sample.state = s->state;
-    if (!count_fds) return sample;
-    if (const Dir fds = open_dir(root_ + '/' + std::to_string(pid) + "/fd")) {
-        std::uint64_t count = 0;
-        for_each_name(fds, [&](std::string_view) { ++count; });
-        sample.open_fds = count;
-    }
+    if (count_fds) sample.open_fds = this->count_fds(pid);
     return sample;
+}
+
+bool Procfs::fds_are_cheap() const {
+    static const bool counted = [] { // this process has some
+        struct stat folder {};
+        return ::stat("/proc/self/fd", &folder) == 0 && folder.st_size > 0;
+    }();
+    return counted && root_ == "/proc";
+}
+
+std::optional<std::uint64_t> Procfs::count_fds(std::int64_t pid) const {
+    const std::string path = root_ + '/' + std::to_string(pid) + "/fd";
+    if (fds_are_cheap()) {
+        struct stat folder {};
+        if (::stat(path.c_str(), &folder) != 0) return std::nullopt;
+        return static_cast<std::uint64_t>(folder.st_size);
+    }
+    const Dir fds = open_dir(path);
+    if (!fds) return std::nullopt;
+    std::uint64_t count = 0;
+    for_each_name(fds, [&](std::string_view) { ++count; });
+    return count;
+}
+
+std::vector<std::int64_t> Procfs::all() const {
+    std::vector<std::int64_t> pids;
+    const Dir dir = open_dir(root_);
+    if (!dir) return pids;
+    for_each_name(dir, [&](std::string_view name) {
+        if (const auto number = to_number<std::int64_t>(name)) pids.push_back(*number);
+    });
+    return pids;
+}
+
+bool Procfs::lists_children(std::int64_t pid) const {
+    const std::string number = std::to_string(pid);
+    return access((root_ + '/' + number + "/task/" + number + "/children").c_str(), F_OK) == 0;
 }
 
 void Procfs::children(std::int64_t pid, std::vector<std::int64_t>& to) const {
@@ -138,10 +174,7 @@ void Procfs::children(std::int64_t pid, std::vector<std::int64_t>& to) const {
 
 std::vector<std::int64_t> Procfs::tree(std::int64_t pid, std::size_t limit) const {
     if (!stat(pid)) return {};
-    const std::string own = root_ + '/' + std::to_string(pid);
-    // Kernels without CONFIG_PROC_CHILDREN have no such file.
-    if (access((own + "/task/" + std::to_string(pid) + "/children").c_str(), F_OK) != 0)
-        return tree_by_scan(pid, limit);
+    if (!lists_children(pid)) return tree_by_scan(pid, limit);
     std::vector<std::int64_t> found = {pid};
     std::unordered_set<std::int64_t> seen = {pid};
     std::vector<std::int64_t> next;
@@ -155,14 +188,9 @@ std::vector<std::int64_t> Procfs::tree(std::int64_t pid, std::size_t limit) cons
 }
 
 std::vector<std::int64_t> Procfs::tree_by_scan(std::int64_t pid, std::size_t limit) const {
-    const Dir dir = open_dir(root_);
-    if (!dir) return {};
     std::unordered_multimap<std::int64_t, std::int64_t> by_parent;
-    for_each_name(dir, [&](std::string_view name) {
-        const auto number = to_number<std::int64_t>(name);
-        if (!number) return;
-        if (const auto s = stat(*number)) by_parent.emplace(s->parent, s->pid);
-    });
+    for (const std::int64_t one : all())
+        if (const auto s = stat(one)) by_parent.emplace(s->parent, s->pid);
     std::vector<std::int64_t> found = {pid};
     for (std::size_t i = 0; i < found.size(); ++i) {
         auto [it, end] = by_parent.equal_range(found[i]);

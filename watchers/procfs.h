@@ -2,7 +2,8 @@
 //
 // The root is injectable. Parsers are pure and take any bytes; readers never throw for what they
 // find: a process that is gone (or hidden) is nullopt, never an error. One sample costs one open,
-// read and close; open_fds costs a listing of a folder on top and needs the right to look.
+// read and close; open_fds costs one call more where the kernel counts (Linux 6.2), else a listing
+// of a folder, which needs the right to look.
 #pragma once
 
 #include <cstddef>
@@ -43,12 +44,20 @@ class Procfs {
     std::optional<ProcStat> stat(std::int64_t pid) const;
     std::optional<ProcessSample> sample_process(std::int64_t pid, bool count_fds = false) const;
 
+    std::optional<std::uint64_t> count_fds(std::int64_t pid) const;
+    bool fds_are_cheap() const; // the kernel counts them
+
+    // Every process, in no order.
+    std::vector<std::int64_t> all() const;
+    // The children of every thread of the process, appended.
+    void children(std::int64_t pid, std::vector<std::int64_t>& to) const;
+    bool lists_children(std::int64_t pid) const; // not without CONFIG_PROC_CHILDREN
+
     // The process and everything that descends from it, parents first, at most `limit`. A moving
     // target: what forks or ends meanwhile may be missed. Empty when the process is gone.
     std::vector<std::int64_t> tree(std::int64_t pid, std::size_t limit = 1024) const;
 
   private:
-    void children(std::int64_t pid, std::vector<std::int64_t>& to) const;
     std::vector<std::int64_t> tree_by_scan(std::int64_t pid, std::size_t limit) const;
 
     std::string root_;

@@ -2,25 +2,56 @@
 
 #include "watchers/proc_file.h"
 
+#include <dirent.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 
 namespace keepwell {
 
+namespace {
+
+constexpr int kCgroupsDeep = 16;
+
+bool add_cgroup(const std::string& folder, std::size_t limit, int depth,
+                std::vector<std::int64_t>& to) {
+    const auto text = read_proc_file(folder + "/cgroup.procs", 1U << 20);
+    if (!text) return false;
+    std::string_view rest = *text;
+    while (to.size() < limit) {
+        const auto pid = to_number<std::int64_t>(take_word(rest));
+        if (!pid) break;
+        to.push_back(*pid);
+    }
+    struct stat self {};
+    // A folder has a link for each folder in it: most cgroups need not be listed.
+    if (depth == 0 || stat(folder.c_str(), &self) != 0 || self.st_nlink == 2) return true;
+    DIR* dir = opendir(folder.c_str());
+    if (dir == nullptr) return true;
+    while (const dirent* entry = readdir(dir)) {
+        if (entry->d_type == DT_DIR && entry->d_name[0] != '.')
+            (void)add_cgroup(folder + '/' + entry->d_name, limit, depth - 1, to);
+    }
+    closedir(dir);
+    return true;
+}
+
+} // namespace
+
+std::optional<std::vector<std::int64_t>> cgroup_pids(const std::string& folder, std::size_t limit) {
+    std::vector<std::int64_t> pids;
+    if (!add_cgroup(folder, limit, kCgroupsDeep, pids)) return std::nullopt;
+    return pids;
+}
+
 std::vector<std::int64_t> tree_pids(const Procfs& proc, const TreeRef& tree, std::size_t limit) {
     if (tree.pid == 0) return {};
     if (tree.cgroup.empty()) return proc.tree(tree.pid, limit);
-    const auto text = read_proc_file(tree.cgroup + "/cgroup.procs", 64U << 10);
-    if (!text) return proc.tree(tree.pid, limit);
-    std::vector<std::int64_t> pids;
-    std::string_view rest = *text;
-    while (pids.size() < limit) {
-        const auto pid = to_number<std::int64_t>(take_word(rest));
-        if (!pid) break;
-        pids.push_back(*pid);
-    }
-    if (const auto main = std::ranges::find(pids, tree.pid); main != pids.end())
-        std::rotate(pids.begin(), main, main + 1);
-    return pids;
+    auto pids = cgroup_pids(tree.cgroup, limit);
+    if (!pids) return proc.tree(tree.pid, limit);
+    if (const auto main = std::ranges::find(*pids, tree.pid); main != pids->end())
+        std::rotate(pids->begin(), main, main + 1);
+    return *std::move(pids);
 }
 
 TreeSample sample_tree(const Procfs& proc, const TreeRef& tree, Instant now,
@@ -33,7 +64,7 @@ TreeSample sample_tree(const Procfs& proc, const TreeRef& tree, Instant now,
         before != nullptr ? std::chrono::duration<double>(now - before->at).count() : 0;
     for (const std::int64_t pid : tree_pids(proc, tree)) {
         const auto s = proc.sample_process(pid, true);
-        if (!s) continue;
+        if (!s || s->state == 'Z') continue; // ended: it holds nothing, and its files are hidden
         sum.pids.push_back(pid);
         sum.memory += s->rss_bytes;
         sum.threads += s->threads;

@@ -30,6 +30,9 @@ struct TreeSample {
     std::unordered_map<std::int64_t, ProcessSample> processes;
 };
 
+// The processes of a cgroup and of those within it; nullopt when it cannot be read.
+std::optional<std::vector<std::int64_t>> cgroup_pids(const std::string& folder, std::size_t limit);
+
 // Every process of the tree, at most `limit`.
 std::vector<std::int64_t> tree_pids(const Procfs&, const TreeRef&, std::size_t limit = 4096);
 

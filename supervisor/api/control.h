@@ -13,6 +13,7 @@
 #include "units/time.h"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -80,8 +81,10 @@ class Control {
                                              bool enabled,
                                              const Peer&) = 0; // the check's JSON
     virtual Status beat(const std::string& name) = 0; // a heartbeat of every unit of that name
-    virtual Result<std::string>
-    reload_config(bool dry_run, const Peer&) = 0; // {"added":[],"removed":[],"restarted":[],…}
+    // {"added":[],"removed":[],"restarted":[],…}; done is called once, from inside or when the
+    // files are read.
+    virtual void reload_config(bool dry_run, const Peer&,
+                               std::function<void(Result<std::string>)> done) = 0;
     virtual Status shutdown(const Peer&, bool leave) = 0; // leave: the daemons go on
     // Begins; how it goes stands in runtime_json(): "upgrade":{"running","error"}. A new
     // supervisor's pid there means that it is done.

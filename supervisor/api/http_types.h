@@ -22,11 +22,15 @@ struct Request {
     bool waited = false; // asked again after Reply::wait: answer now
 };
 
+struct Reply;
+
 // "Not yet": ask again when ready() says so or the time is over. ready() is called on the loop
-// about every 50 ms and must be cheap.
+// about every 50 ms and must be cheap. With answer() the request is not handled again: what it has
+// begun gives the reply, or says that the time is over.
 struct Wait {
     Duration at_most{};
     std::function<bool()> ready;
+    std::function<Reply()> answer = {};
 };
 
 struct Reply {

@@ -55,6 +55,7 @@ class Routes {
     Reply post_actions(const Call&);
     Reply post_check(const Call&);
     Reply post_reload(const Call&);
+    Reply reloaded(Result<std::string>) const;
     Reply post_shutdown(const Call&);
     Reply post_upgrade(const Call&);
 

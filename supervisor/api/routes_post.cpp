@@ -6,12 +6,15 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
 
 namespace keepwell::api {
 
 namespace {
 
-Reply json_reply(std::string body, int status) {
+constexpr Duration kLongestReload = std::chrono::seconds(25); // `keepwell reload` waits for 30
+
+Reply json_with(std::string body, int status) {
     Reply reply;
     reply.status = status;
     reply.body = std::move(body);
@@ -33,7 +36,7 @@ Reply Routes::begin(const ActionRequest& request) {
     }
     auto id = control_.act(request);
     if (!id) return failed(id.error(), "unknown_service");
-    return json_reply(fmt::format("{{\"action_id\":{}}}", json_quote(*id)), 202);
+    return json_with(fmt::format("{{\"action_id\":{}}}", json_quote(*id)), 202);
 }
 
 Reply Routes::post_service(const Call& call) {
@@ -62,7 +65,7 @@ Reply Routes::post_beat(const Call& call) {
         return fail(400, "bad_request", body.error().message);
     if (const Status taken = control_.beat(call.at(2)); !taken)
         return failed(taken.error(), "unknown_service");
-    return json_reply("{\"status\":\"success\"}", 200);
+    return json_with("{\"status\":\"success\"}", 200);
 }
 
 Reply Routes::post_actions(const Call& call) {
@@ -92,14 +95,29 @@ Reply Routes::post_check(const Call& call) {
         return begin(ActionRequest{Verb::Check, {name}, 0, std::nullopt, check, call.request.peer});
     auto result = control_.enable_check(name, check, what == "enable", call.request.peer);
     if (!result) return failed(result.error(), "unknown_check");
-    return json_reply(std::move(*result), 200);
+    return json_with(std::move(*result), 200);
 }
 
 Reply Routes::post_reload(const Call& call) {
     const auto body = parse_body(call.request.body, {"dry_run"});
     if (!body) return fail(400, "bad_request", body.error().message);
-    auto result = control_.reload_config(body->dry_run, call.request.peer);
-    if (result) return json_reply(std::move(*result), 200);
+    auto result = std::make_shared<std::optional<Result<std::string>>>();
+    control_.reload_config(body->dry_run, call.request.peer,
+                           [result](Result<std::string> r) { *result = std::move(r); });
+    if (*result) return reloaded(std::move(**result));
+    Reply later;
+    later.wait = Wait{kLongestReload, [result] { return result->has_value(); },
+                      [this, result] {
+                          if (*result) return reloaded(std::move(**result));
+                          return fail(503, "slow",
+                                      "cannot say yet how the reload ends: the files are still "
+                                      "being read (see keepwell events)");
+                      }};
+    return later;
+}
+
+Reply Routes::reloaded(Result<std::string> result) const {
+    if (result) return json_with(std::move(*result), 200);
     // One error a line, as `validate` prints them.
     std::string out;
     JsonWriter w(out);
@@ -117,7 +135,7 @@ Reply Routes::post_reload(const Call& call) {
     w.end_array();
     w.member("timestamp", clock_.wall());
     w.end_object();
-    return json_reply(std::move(out), 400);
+    return json_with(std::move(out), 400);
 }
 
 Reply Routes::post_shutdown(const Call& call) {
@@ -125,7 +143,7 @@ Reply Routes::post_shutdown(const Call& call) {
     if (!body) return fail(400, "bad_request", body.error().message);
     if (const auto begun = control_.shutdown(call.request.peer, body->leave); !begun)
         return failed(begun.error(), "not_found");
-    return json_reply("{\"status\":\"success\"}", 202);
+    return json_with("{\"status\":\"success\"}", 202);
 }
 
 Reply Routes::post_upgrade(const Call& call) {
@@ -133,7 +151,7 @@ Reply Routes::post_upgrade(const Call& call) {
         return fail(400, "bad_request", body.error().message);
     if (const auto begun = control_.upgrade(call.request.peer); !begun)
         return failed(begun.error(), "not_found");
-    return json_reply("{\"status\":\"success\"}", 202);
+    return json_with("{\"status\":\"success\"}", 202);
 }
 
 } // namespace keepwell::api

@@ -37,6 +37,7 @@ struct Exchange { // one request and its answer, between MHD's calls
     bool begun = false;
     std::optional<Reply> refused; // decided from the headers; said when the body is over
     std::size_t received = 0;
+    std::function<Reply()> later; // of a request that waits for what it has begun
 };
 
 struct ResponseCloser {
@@ -134,7 +135,7 @@ struct ApiServer::Impl {
     void begin(MHD_Connection*, const char* method, Exchange&);
     MHD_Result receive(const char* data, std::size_t* size, Exchange&);
     MHD_Result answer(MHD_Connection*, Exchange&);
-    Reply handle(const Request&);
+    Reply handle(const Exchange&);
     Reply refusal(int status, std::string_view code, std::string_view message) const {
         return Routes::error(status, code, message, clock.wall());
     }
@@ -284,7 +285,9 @@ void ApiServer::Impl::log(const char* format, va_list args) {
     char text[256];
     std::vsnprintf(text, sizeof text, format, args);
     std::string line(text);
-    if (line.find("resource limit") != std::string::npos) starved = true;
+    if (line.find("resource limit") != std::string::npos ||
+        line.find("accepting connection") != std::string::npos)
+        starved = true;
     const Instant now = clock.now();
     if (reported_at != Instant::min() && now - reported_at < kReportGap) return;
     reported_at = now;
@@ -331,12 +334,14 @@ MHD_Result ApiServer::Impl::receive(const char* data, std::size_t* size, Exchang
 }
 
 MHD_Result ApiServer::Impl::answer(MHD_Connection* connection, Exchange& exchange) {
-    Reply reply = exchange.refused ? std::move(*exchange.refused) : handle(exchange.request);
+    Reply reply = exchange.refused ? std::move(*exchange.refused) : handle(exchange);
     if (reply.wait && stopping) {
         exchange.request.waited = true;
-        reply = handle(exchange.request);
+        exchange.later = std::move(reply.wait->answer);
+        reply = handle(exchange);
     }
     if (reply.wait) {
+        exchange.later = std::move(reply.wait->answer);
         waiting.push_back({connection, &exchange, clock.now() + reply.wait->at_most,
                            std::move(reply.wait->ready)});
         MHD_suspend_connection(connection);
@@ -349,9 +354,9 @@ MHD_Result ApiServer::Impl::answer(MHD_Connection* connection, Exchange& exchang
     return MHD_queue_response(connection, static_cast<unsigned>(reply.status), response.get());
 }
 
-Reply ApiServer::Impl::handle(const Request& request) {
+Reply ApiServer::Impl::handle(const Exchange& exchange) {
     try {
-        return routes.handle(request);
+        return exchange.later ? exchange.later() : routes.handle(exchange.request);
     } catch (const std::exception& e) {
         report(fmt::format("internal error in the control API: {}", e.what()));
         return refusal(500, "internal", "cannot answer: internal error; see keepwell's log");

@@ -95,7 +95,7 @@ Result<std::string> ControlImpl::act(const ActionRequest& request) {
     auto& engine = p_.fleet.engine();
     if (request.verb == Verb::Reload)
         for (const UnitIndex i : *units)
-            if (engine.spec(i).process.reload_command.empty())
+            if (!can_reload(engine.spec(i)))
                 return Error{fmt::format("cannot reload {}: it has no reload_command (set "
                                          "unit.{}.reload_command, or use restart or signal)",
                                          engine.key_of(i), engine.key_of(i)),
@@ -168,18 +168,11 @@ void ControlImpl::run_reload(const std::string& id, UnitIndex i) {
     if (!p_.fleet.engine().record(i).main_alive)
         return p_.fleet.actions().set(id, key, false,
                                       "cannot reload " + key + ": it is not running");
-    const Duration timeout = spec.start_timeout;
-    p_.fleet.dispatcher().run_for(
-        i, spec.process.reload_command, timeout, "reload",
-        [this, id, key, timeout](const TaskResult& r) {
-            const bool ok = r.failed_stage == SpawnStage::None && !r.timed_out && r.status.known &&
-                            r.status.signal == 0 && r.status.code == 0;
-            const std::string text =
-                ok ? "reloaded"
-                   : "cannot reload " + key + ": reload_command: " + keepwell::describe(r, timeout);
-            p_.fleet.timeline().add(key, "operator", text);
-            p_.fleet.actions().set(id, key, ok, text);
-        });
+    p_.fleet.dispatcher().reload(i, spec.start_timeout, [this, id, key](const std::string& error) {
+        const std::string text = error.empty() ? "reloaded" : "cannot reload " + key + ": " + error;
+        p_.fleet.timeline().add(key, "operator", text);
+        p_.fleet.actions().set(id, key, error.empty(), text);
+    });
 }
 
 void ControlImpl::send_signal(const std::string& id, UnitIndex i, int signal) {
@@ -222,8 +215,9 @@ Status ControlImpl::beat(const std::string& name) {
     return Done{};
 }
 
-Result<std::string> ControlImpl::reload_config(bool dry_run, const Peer& peer) {
-    return p_.reload(dry_run, describe(peer));
+void ControlImpl::reload_config(bool dry_run, const Peer& peer,
+                                std::function<void(Result<std::string>)> done) {
+    p_.reload(dry_run, describe(peer), std::move(done));
 }
 
 Status ControlImpl::shutdown(const Peer& peer, bool leave) {

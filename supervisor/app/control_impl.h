@@ -18,7 +18,8 @@ class ControlImpl final : public Control {
         std::function<SupervisorSnapshot()> supervisor;
         std::function<std::string()> runtime_json;
         // Loads the files anew; dry = only say what would happen.
-        std::function<Result<std::string>(bool dry, const std::string& who)> reload;
+        using Reloaded = std::function<void(Result<std::string>)>;
+        std::function<void(bool dry, const std::string& who, Reloaded done)> reload;
         std::function<Status(const std::string& who, bool leave)> shutdown;
         std::function<Status(const std::string& who)> upgrade;
         ProcessHost& processes;
@@ -39,7 +40,8 @@ class ControlImpl final : public Control {
     Result<std::string> enable_check(const std::string& name, const std::string& check,
                                      bool enabled, const Peer&) override;
     Status beat(const std::string& name) override;
-    Result<std::string> reload_config(bool dry_run, const Peer&) override;
+    void reload_config(bool dry_run, const Peer&,
+                       std::function<void(Result<std::string>)> done) override;
     Status shutdown(const Peer&, bool leave) override;
     Status upgrade(const Peer&) override;
 

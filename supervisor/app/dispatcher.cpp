@@ -12,16 +12,6 @@ namespace keepwell {
 
 namespace {
 
-SignalScope scope_of(KillScope kill) {
-    switch (kill) {
-    case KillScope::Tree: return SignalScope::Tree;
-    case KillScope::Group: return SignalScope::Group;
-    case KillScope::Process:
-    case KillScope::Never: return SignalScope::Process;
-    }
-    return SignalScope::Tree;
-}
-
 // Ready by being alive frees the place at once; a unit that proves itself keeps it until it has.
 bool start_is_over(const StepInfo& info) {
     if (info.after.state != State::Starting) return true;
@@ -144,6 +134,22 @@ TaskId Dispatcher::run_for(UnitIndex i, const Argv& command, Duration timeout,
     return p_.tasks.run(request, std::move(done));
 }
 
+bool can_reload(const UnitSpec& spec) noexcept {
+    return spec.kind == UnitKind::Systemd || !spec.process.reload_command.empty();
+}
+
+void Dispatcher::reload(UnitIndex i, Duration timeout,
+                        std::function<void(const std::string&)> done) {
+    const UnitSpec& spec = p_.engine.spec(i);
+    if (p_.processes.reload(spec, done)) return;
+    run_for(i, spec.process.reload_command, timeout, "reload",
+            [done = std::move(done), timeout](const TaskResult& r) {
+                const bool ok = r.failed_stage == SpawnStage::None && !r.timed_out &&
+                                r.status.known && r.status.signal == 0 && r.status.code == 0;
+                done(ok ? "" : "reload_command: " + describe(r, timeout));
+            });
+}
+
 void Dispatcher::terminate(UnitIndex i, Generation generation) {
     const UnitSpec& spec = p_.engine.spec(i);
     if (!p_.engine.record(i).main_alive) return signal_leftovers(i, generation);
@@ -177,10 +183,7 @@ void Dispatcher::signal_leftovers(UnitIndex i, Generation generation) {
 
 void Dispatcher::signal_stop(UnitIndex i, Generation generation) {
     const UnitSpec& spec = p_.engine.spec(i);
-    const SignalScope scope = scope_of(spec.policy.stop.kill);
-    p_.processes.signal(spec.key, generation, spec.policy.stop.signal, scope);
-    p_.processes.signal(spec.key, generation, SIGCONT,
-                        scope); // a stopped process cannot act on a TERM
+    p_.processes.stop(spec, generation, p_.engine.record(i).desired == Desired::Running);
 }
 
 void Dispatcher::ladder(UnitIndex i, const effect::RunLadder& step) {
@@ -200,12 +203,11 @@ void Dispatcher::ladder(UnitIndex i, const effect::RunLadder& step) {
         run_for(i, rung.command, rung.timeout, "ladder", report(rung.command.front()));
         break;
     case LadderKind::Reload:
-        if (spec.process.reload_command.empty()) {
-            p_.tell(key, "ladder", "cannot reload: no reload_command");
-            break;
-        }
-        p_.tell(key, "ladder", "reloads");
-        run_for(i, spec.process.reload_command, rung.timeout, "reload", report("reload"));
+        p_.tell(key, "ladder", can_reload(spec) ? "reloads" : "cannot reload: no reload_command");
+        if (can_reload(spec))
+            reload(i, rung.timeout, [this, key](const std::string& error) {
+                p_.tell(key, "ladder", error.empty() ? "reload done" : "reload failed: " + error);
+            });
         break;
     case LadderKind::RestartOther:
         p_.tell(key, "ladder", "restarts " + rung.target);

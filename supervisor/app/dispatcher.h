@@ -42,6 +42,9 @@ class Dispatcher {
     TaskId run_for(UnitIndex, const Argv&, Duration timeout, const std::string& label,
                    std::function<void(TaskResult)>);
 
+    // By reload_command, or as its host does it; done gets what went wrong, empty = nothing did.
+    void reload(UnitIndex, Duration timeout, std::function<void(const std::string& error)> done);
+
   private:
     struct Pending { // asked for, the process is not there yet
         Generation generation = 0;
@@ -64,6 +67,8 @@ class Dispatcher {
     std::unordered_set<UnitIndex> under_way_;
 };
 
+// It can be told to read its configuration anew without a restart.
+bool can_reload(const UnitSpec&) noexcept;
 // What a failed task was, for the timeline: "exit 3: no space", "timed out after 30s".
 std::string describe(const TaskResult&, Duration timeout);
 

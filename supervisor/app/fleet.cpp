@@ -42,9 +42,8 @@ Fleet::Fleet(Ports ports, StateFile& state, WantedStore& wanted, EventStore& eve
           p_.clock, [this](UnitIndex i) { return engine_.key_of(i); },
           [&events](const std::string& line) { events.append(line); }),
       engine_(p_.clock, p_.timers, *this, make_jitter()),
-      checks_({p_.mutable_clock, p_.timers, p_.http, p_.tcp, p_.tasks, p_.offload,
-               [this](UnitIndex i) { return tree(i); }},
-              [this](const Observation& o) { observe(o); }),
+      log_scans_([this](const std::string& key) { return log_place(key); }, p_.clock),
+      checks_(check_ports(), [this](const Observation& o) { observe(o); }),
       freer_(p_.loop, p_.clock, p_.timers,
              [this](const std::string& key, const std::string& text) {
                  timeline_.note(key, "port", text);
@@ -53,7 +52,7 @@ Fleet::Fleet(Ports ports, StateFile& state, WantedStore& wanted, EventStore& eve
                    [this](const std::string& key, const std::string& kind,
                           const std::string& text) { timeline_.note(key, kind, text); },
                    [this](std::function<void()> f) { p_.timers.arm(p_.clock.now(), std::move(f)); },
-                   [this](UnitIndex i) { watch_ready_log(i); },
+                   [this](UnitIndex i) { note_log_end(i); },
                    [this](UnitIndex i, Duration timeout) { free_port(i, timeout); }},
                   spec.max_parallel_starts),
       actions_({engine_, p_.clock,
@@ -71,6 +70,7 @@ Fleet::~Fleet() = default;
 
 UnitIndex Fleet::add_unit(UnitSpec spec, bool restore) {
     UnitRecord record = initial_record(spec, p_.clock.now());
+    if (is_observed(spec.kind)) record.desired = wanted(spec);
     if (restore)
         if (const auto it = state_.stored().find(spec.key); it != state_.stored().end())
             if (auto old = decode_record(it->second, spec)) record = std::move(*old);
@@ -78,10 +78,13 @@ UnitIndex Fleet::add_unit(UnitSpec spec, bool restore) {
     views_[i] = UnitView{};
     dirty_.insert(i);
     p_.log_added(engine_.spec(i).key, engine_.spec(i).log);
+    p_.processes.watch(engine_.spec(i));
     return i;
 }
 
 void Fleet::keep_parts(Configuration& config) {
+    if (supervisor_.metrics.response != config.supervisor.metrics.response)
+        for (const UnitIndex i : engine_.all()) dirty_.insert(i);
     supervisor_ = config.supervisor;
     order_.clear();
     disabled_.clear();
@@ -99,6 +102,8 @@ Configuration Fleet::configuration() const {
                                       [&](const UnitSpec& u) { return u.key == key; });
         if (off != disabled_.end())
             all.units.push_back(*off);
+        else if (const auto p = patterns_.find(key); p != patterns_.end())
+            all.units.push_back(p->second.spec);
         else if (const auto i = engine_.find(key))
             all.units.push_back(engine_.spec(*i));
     }
@@ -108,22 +113,41 @@ Configuration Fleet::configuration() const {
 void Fleet::load(Configuration config) {
     keep_parts(config);
     for (UnitSpec& spec : config.units)
-        if (spec.enabled) add_unit(std::move(spec), true);
+        if (spec.enabled) introduce(std::move(spec), true);
     engine_.link();
     order_document();
 }
 
+Desired Fleet::wanted(const UnitSpec& spec) const {
+    return wanted_.get(spec.key).value_or(spec.autostart ? Desired::Running : Desired::Stopped);
+}
+
+// What others may have started already is started only once it has been looked at.
 void Fleet::start_wanted(UnitIndex i) {
     const UnitSpec& spec = engine_.spec(i);
-    if (spec.kind == UnitKind::External)
-        return engine_.post(i, event::Start{}, {"", "autostart", -1});
-    if (wanted_.get(spec.key).value_or(spec.autostart ? Desired::Running : Desired::Stopped) ==
-        Desired::Running)
+    if (is_observed(spec.kind)) return;
+    if (spec.kind == UnitKind::External || wanted(spec) == Desired::Running)
         engine_.post(i, event::Start{}, {"", "autostart", -1});
+}
+
+bool Fleet::leaves_alone(UnitIndex i) const {
+    const UnitSpec& spec = engine_.spec(i);
+    if (spec.kind == UnitKind::External) return true;
+    if (!is_observed(spec.kind)) return false;
+    const UnitRecord& r = engine_.record(i);
+    return (r.main_alive || r.tree_alive) && !p_.processes.started_here(spec.key);
+}
+
+void Fleet::retire(UnitIndex i) {
+    if (is_observed(engine_.spec(i).kind) && leaves_alone(i))
+        engine_.release(i);
+    else
+        engine_.retire(i);
 }
 
 ConfigDiff Fleet::apply(const Configuration& wanted) {
     ConfigDiff d = diff(configuration(), wanted);
+    reborn_.clear();
     const auto spec_of = [&](const std::string& key) {
         return *std::find_if(wanted.units.begin(), wanted.units.end(),
                              [&](const UnitSpec& u) { return u.key == key; });
@@ -133,24 +157,37 @@ ConfigDiff Fleet::apply(const Configuration& wanted) {
     restarts_per_minute_ = wanted.supervisor.restarts_per_minute;
     dispatcher_.set_max_parallel(wanted.supervisor.max_parallel_starts);
     for (const auto& key : d.removed)
-        if (const auto i = engine_.find(key)) engine_.retire(*i);
+        if (const auto i = engine_.find(key))
+            retire(*i);
+        else
+            forget_pattern(key);
     std::vector<UnitIndex> fresh, again;
     for (const auto& key : d.added)
-        if (spec_of(key).enabled) fresh.push_back(add_unit(spec_of(key), false));
+        if (spec_of(key).enabled)
+            if (const auto i = introduce(spec_of(key), false)) fresh.push_back(*i);
     for (const auto* keys : {&d.restarted, &d.updated})
         for (const auto& key : *keys) {
             const UnitSpec spec = spec_of(key);
             const auto i = engine_.find(key);
             if (!i) {
-                if (spec.enabled) fresh.push_back(add_unit(spec, false));
+                forget_pattern(key); // its units come again, under the new rules
+                if (spec.enabled)
+                    if (const auto added = introduce(spec, false)) fresh.push_back(*added);
                 continue;
             }
             if (!spec.enabled) {
-                engine_.retire(*i);
+                retire(*i);
+                continue;
+            }
+            if (engine_.spec(*i).kind != spec.kind ||
+                spec.systemd.is_pattern()) { // another host has it from now on
+                reborn_.insert_or_assign(key, spec);
+                retire(*i);
                 continue;
             }
             views_[*i].keep_checks(engine_.spec(*i), spec);
             engine_.replace(*i, spec);
+            p_.processes.watch(spec);
             p_.log_added(key, spec.log);
             if (keys == &d.restarted) again.push_back(*i);
             const UnitRecord& r = engine_.record(*i);
@@ -168,7 +205,17 @@ ConfigDiff Fleet::apply(const Configuration& wanted) {
 }
 
 // Only what is in the document already can be sorted.
-void Fleet::order_document() { document().set_order(order_); }
+std::vector<std::string> Fleet::order() const {
+    std::vector<std::string> keys;
+    for (const std::string& key : order_) {
+        keys.push_back(key);
+        if (const auto p = patterns_.find(key); p != patterns_.end())
+            keys.insert(keys.end(), p->second.units.begin(), p->second.units.end());
+    }
+    return keys;
+}
+
+void Fleet::order_document() { document().set_order(order()); }
 
 Result<std::vector<UnitIndex>> Fleet::resolve(const std::vector<std::string>& names) const {
     std::vector<const UnitSpec*> specs;
@@ -222,10 +269,11 @@ std::string Fleet::spawn_error(const UnitSpec& spec, SpawnStage stage, int error
                        it->second.line, it->second.column);
 }
 
-void Fleet::on_spawn_failed(const std::string& key, Generation g, SpawnStage stage, int error) {
+void Fleet::on_spawn_failed(const std::string& key, Generation g, SpawnStage stage, int error,
+                            const std::string& why) {
     const auto i = engine_.find(key);
     if (!i) return;
-    const std::string text = spawn_error(engine_.spec(*i), stage, error);
+    const std::string text = why.empty() ? spawn_error(engine_.spec(*i), stage, error) : why;
     spdlog::warn("cannot start {}: {}", key, text);
     engine_.post(*i, event::SpawnFailed{g, stage, error, transient(error)}, {text, "", -1});
 }
@@ -302,6 +350,7 @@ void Fleet::reconcile(UnitIndex i) {
     const bool restored = state_.stored().count(spec.key) != 0;
     if (confirmed_.count(spec.key) != 0) return;
     if (spec.kind == UnitKind::External) return start_wanted(i);
+    if (is_observed(spec.kind)) return; // its host says what is there
     if (r.main_alive || r.tree_alive) {
         const Generation g = r.generation;
         if (r.main_alive) engine_.post(i, event::Exited{g, ExitStatus{}});
@@ -359,15 +408,27 @@ void Fleet::on_step(const StepInfo& info) {
 void Fleet::on_effect(UnitIndex i, const Effect& e) {
     // A retry that came due while no supervisor lived: before the list is read, the keeper may hold
     // an exit that nobody acknowledged, and would refuse a new instance beside it.
+    // Nobody starts for the end what keepwell does not stop.
+    const auto* spawn = std::get_if<effect::Spawn>(&e);
+    if (shutting_down() && spawn != nullptr && is_observed(engine_.spec(i).kind))
+        return engine_.post(
+            i, event::SpawnFailed{spawn->generation, SpawnStage::Prepare, ECANCELED, true});
     if (!reconciled_ && std::holds_alternative<effect::Spawn>(e))
         early_spawns_.insert(i);
     else
         dispatcher_.effect(i, e);
 }
 
+void Fleet::on_thrown(const std::string& key, const char* what) noexcept {
+    // spdlog catches what it throws itself.
+    spdlog::error("{}: internal error, the unit goes on from what is known (report this line): {}",
+                  key, what);
+}
+
 void Fleet::on_erased(UnitIndex i, const std::string& key) {
     dispatcher_.erased(i);
     ready_logs_.erase(i);
+    log_scans_.started(key);
     check_watches_.erase(i);
     port_searches_.erase(i);
     sayings_.erase(i);
@@ -378,91 +439,21 @@ void Fleet::on_erased(UnitIndex i, const std::string& key) {
     state_.erase(key);
     timeline_.forget(key);
     p_.log_removed(key);
+    p_.processes.forget(key);
     actions_.erased(key);
     p_.changed();
+    if (reborn_.count(key) != 0) p_.timers.arm(p_.clock.now(), [this, key] { rebear(key); });
 }
 
-// ---- documents
-// --------------------------------------------------------------------------------------------------
-
-UnitView::Context Fleet::context(UnitIndex i) const {
-    return {p_.clock,
-            [this](UnitIndex other) { return engine_.key_of(other); },
-            [this, i](CheckIndex c) { return checks_.next_run(i, c); },
-            p_.processes.owns_tree(engine_.spec(i).key),
-            30,
-            missing_limits(i)};
-}
-
-UnitSnapshot Fleet::snapshot(UnitIndex i) const {
-    return views_.at(i).snapshot(engine_.spec(i), engine_.record(i), context(i));
-}
-
-StatusDocument& Fleet::document() {
-    for (const auto& key : erased_)
-        if (!engine_.find(key)) document_.remove(key);
-    erased_.clear();
-    for (const UnitIndex i : dirty_) document_.update(snapshot(i));
-    dirty_.clear();
-    return document_;
-}
-
-void Fleet::tick() {
-    for (const UnitIndex i : engine_.all()) {
-        views_[i].tick(engine_.record(i));
-        dirty_.insert(i);
-    }
-}
-
-void Fleet::set_figures(UnitIndex i, const std::string& key, ProcessFigures f) {
-    if (engine_.find(key) != i) return;
-    views_[i].set_figures(std::move(f));
-    dirty_.insert(i);
-}
-
-bool Fleet::can_reopen_log(const std::string& key) const {
-    const auto i = engine_.find(key);
-    return i && engine_.record(*i).main_alive && !engine_.spec(*i).process.reload_command.empty();
-}
-
-void Fleet::reopen_log(const std::string& key) {
-    const auto i = engine_.find(key);
-    if (!i) return;
-    const UnitSpec& spec = engine_.spec(*i);
-    const auto done = [this, key, timeout = spec.start_timeout](const TaskResult& r) {
-        const bool ok = r.failed_stage == SpawnStage::None && !r.timed_out && r.status.known &&
-                        r.status.signal == 0 && r.status.code == 0;
-        timeline_.add(key, "log",
-                      ok ? "rotated, then reload_command"
-                         : "rotated, but reload_command: " + keepwell::describe(r, timeout));
-    };
-    dispatcher_.run_for(*i, spec.process.reload_command, spec.start_timeout, "reload", done);
-}
-
-std::string Fleet::survivors(UnitIndex i) const {
-    std::string text;
-    for (const Survivor& s : p_.processes.survivors(engine_.spec(i).key))
-        text += fmt::format("{}pid {} ({}, state {})", text.empty() ? "" : ", ", s.pid, s.name,
-                            s.state);
-    return text;
-}
-
-std::string Fleet::next_text(UnitIndex i) const {
-    const UnitRecord& r = engine_.record(i);
-    const Instant now = p_.clock.now();
-    const auto in = [&](TimerKind k) {
-        return human_duration(
-            std::chrono::ceil<std::chrono::seconds>(std::max(Duration{}, *r.deadline(k) - now)));
-    };
-    if (r.deadline(TimerKind::Retry)) return "next try in " + in(TimerKind::Retry);
-    if (r.deadline(TimerKind::Kill))
-        return "SIGKILL in " + in(TimerKind::Kill) + " if it does not end";
-    if (r.deadline(TimerKind::Reset))
-        return "backoff and budget reset in " + in(TimerKind::Reset) + " if it stays healthy";
-    if (r.state == State::Starting && r.deadline(TimerKind::Ready))
-        return "must be ready within " + in(TimerKind::Ready);
-    if (r.state == State::Failed) return "nothing until: keepwell start " + engine_.spec(i).key;
-    return "";
+// The same key as another kind of unit, once nothing of the old one is left.
+void Fleet::rebear(const std::string& key) {
+    auto spec = reborn_.extract(key);
+    if (spec.empty() || engine_.find(key) || shutting_down()) return;
+    const auto i = introduce(std::move(spec.mapped()), false);
+    engine_.link();
+    if (i) start_wanted(*i);
+    order_document();
+    p_.changed();
 }
 
 // ---- shutdown
@@ -474,7 +465,7 @@ void Fleet::shut_down(const std::string& who, std::function<void()> done) {
     timeline_.add("", "shutdown", "stops everything, asked by " + who);
     std::vector<UnitIndex> children;
     for (const UnitIndex i : engine_.all())
-        if (engine_.spec(i).kind != UnitKind::External) children.push_back(i);
+        if (!leaves_alone(i)) children.push_back(i);
     shutdown_id_ = actions_.begin_shutdown(children);
     check_shutdown();
 }
@@ -483,9 +474,9 @@ void Fleet::check_shutdown() {
     if (!shutting_down() || !shutdown_done_) return;
     for (const UnitIndex i : engine_.all()) {
         const UnitRecord& r = engine_.record(i);
-        const bool still = engine_.spec(i).kind != UnitKind::External &&
-                           (r.main_alive || r.tree_alive || r.desired == Desired::Running ||
-                            r.state == State::Starting);
+        const bool still =
+            !leaves_alone(i) && (r.main_alive || r.tree_alive || r.desired == Desired::Running ||
+                                 r.state == State::Starting);
         if (still) return;
     }
     // Not from inside a step: done() tears things down.

@@ -18,8 +18,10 @@
 #include "supervisor/engine/unit_view.h"
 #include "supervisor/engine/wanted.h"
 #include "supervisor/logs/log_reader.h"
+#include "supervisor/logs/log_scan.h"
 #include "supervisor/notify/notify_message.h"
 #include "supervisor/status/status_document.h"
+#include "supervisor/systemd/journal.h"
 #include "supervisor/uv/lag_meter.h"
 #include "units/ports/process_host.h"
 #include "watchers/check_scheduler.h"
@@ -35,7 +37,7 @@
 
 namespace keepwell {
 
-class Fleet final : public EngineListener, public ProcessListener {
+class Fleet final : public EngineListener, public ProcessListener, public SightListener {
   public:
     struct Ports {
         uv::Loop& loop;
@@ -45,6 +47,7 @@ class Fleet final : public EngineListener, public ProcessListener {
         TaskHost& tasks;
         HttpClient& http;
         TcpProbe& tcp;
+        DnsClient& dns;
         Offload& offload;
         Clock& mutable_clock;
         std::function<void()> changed;    // the document has news
@@ -55,6 +58,7 @@ class Fleet final : public EngineListener, public ProcessListener {
         std::function<void(const std::string& key)> drain_notify; // what it said before it ended
         std::function<void(const std::string& key)> drop_notify;  // it says no more
         std::function<void(const std::string& key, Generation, std::int64_t pid)> set_main;
+        AskSystemd systemd = {}; // empty = no bus here
     };
     Fleet(Ports, StateFile&, WantedStore&, EventStore&, const SupervisorSpec&);
     ~Fleet() override;
@@ -64,11 +68,13 @@ class Fleet final : public EngineListener, public ProcessListener {
     // As it runs now, made from the parts: nothing keeps a second copy of every unit.
     Configuration configuration() const;
     const SupervisorSpec& supervisor() const { return supervisor_; }
-    const std::vector<std::string>& order() const { return order_; } // keys, as configured
+    // Keys as configured; what a pattern found stands behind it.
+    std::vector<std::string> order() const;
 
     // Stops everything in reverse order; `done` is called once when nothing lives any more.
     void shut_down(const std::string& who, std::function<void()> done);
     bool reconciled() const { return reconciled_; }
+    bool starting(const std::string& key) const; // and no process of it is known
     bool shutting_down() const { return !shutdown_id_.empty(); }
 
     // For Control.
@@ -92,9 +98,13 @@ class Fleet final : public EngineListener, public ProcessListener {
     void on_main(const std::string& key, Generation, std::int64_t pid, int error);
     Status beat(UnitIndex);
 
+    // For runtime_json(): where the lines of units are that keepwell does not write.
+    void write_logs(JsonWriter&) const;
     StatusDocument& document(); // brought up to date with what changed
     void tick();                // one history step for every unit
-    void set_figures(UnitIndex, const std::string& key, ProcessFigures);
+    // Those of an instance that lives no more are dropped.
+    void set_figures(UnitIndex, const std::string& key, Generation, ProcessFigures);
+    void add_host_step(const HostMetrics&, Duration step); // of their short history
     void set_log(const std::string& key, std::uint64_t dropped, const std::string& error);
     // A log file that the daemon itself writes got another name; its reload_command opens it anew.
     bool can_reopen_log(const std::string& key) const;
@@ -105,14 +115,29 @@ class Fleet final : public EngineListener, public ProcessListener {
     void on_step(const StepInfo&) override;
     void on_effect(UnitIndex, const Effect&) override;
     void on_erased(UnitIndex, const std::string& key) override;
+    void on_thrown(const std::string& key, const char* what) noexcept override;
     // ProcessListener
     void on_spawned(const std::string& key, Generation, std::int64_t pid) override;
-    void on_spawn_failed(const std::string& key, Generation, SpawnStage, int error) override;
+    void on_spawn_failed(const std::string& key, Generation, SpawnStage, int error,
+                         const std::string& text) override;
     void on_exited(const std::string& key, Generation, const ExitStatus&) override;
     void on_tree_empty(const std::string& key, Generation) override;
     void on_adopted(const std::string& key, Generation, std::int64_t pid,
                     Instant started_at) override;
     void on_list_complete() override;
+    // SightListener
+    void on_started(const std::string& key, Generation, std::int64_t pid,
+                    Instant started_at) override;
+    void on_appeared(const std::string& key, std::int64_t pid, Instant started_at,
+                     const std::string& text) override;
+    void on_main_gone(const std::string& key, const ExitStatus&) override;
+    void on_tree_gone(const std::string& key) override;
+    void on_absent(const std::string& key, bool on_purpose, const ExitStatus&,
+                   const std::string& text) override;
+    void on_stop_refused(const std::string& key, Generation, const std::string& text) override;
+    void on_held(const std::string& key, const ExitStatus&, const std::string& text) override;
+    void on_discovered(const std::string& pattern_key, const std::string& unit) override;
+    void on_blind(const std::string& key, Blindness, const std::string& text) override;
 
   private:
     struct CheckWatch {
@@ -121,6 +146,13 @@ class Fleet final : public EngineListener, public ProcessListener {
         std::vector<std::string> failed;
     };
     UnitIndex add_unit(UnitSpec, bool restore);
+    std::optional<UnitIndex> introduce(UnitSpec, bool restore); // or a pattern, which is no unit
+    void forget_pattern(const std::string& key);
+    void forget_found(const std::string& key); // a unit that a pattern found
+    void retire(UnitIndex);
+    void rebear(const std::string& key);
+    bool leaves_alone(UnitIndex) const; // it goes on when keepwell ends
+    Desired wanted(const UnitSpec&) const;
     void keep_parts(Configuration&);
     void start_wanted(UnitIndex);
     void reconcile(UnitIndex);
@@ -133,6 +165,11 @@ class Fleet final : public EngineListener, public ProcessListener {
     void watch_ready_log(UnitIndex);
     void poll_ready_logs();
     void report_checks(const Observation&);
+    void settle_watches(UnitIndex, CheckIndex, const std::string& failure); // empty = it passed
+    CheckScheduler::Ports check_ports();
+    void note_log_end(UnitIndex); // before its spawn
+    FileLogScans::Place log_place(const std::string& key) const;
+    std::optional<systemd::JournalQuery> journal_of(const UnitSpec&) const;
     void take_phase(UnitIndex, const NotifyMessage&);
     void take_main(UnitIndex, std::int64_t pid);
     void ask_again(const std::string& key, Generation);
@@ -153,8 +190,14 @@ class Fleet final : public EngineListener, public ProcessListener {
     SupervisorSpec supervisor_;
     std::vector<std::string> order_;
     std::vector<UnitSpec> disabled_; // the engine has the others
+    struct Pattern {
+        UnitSpec spec;
+        std::set<std::string> units; // keys
+    };
+    std::map<std::string, Pattern> patterns_; // by key
     Timeline timeline_;
     Engine engine_;
+    FileLogScans log_scans_;
     CheckScheduler checks_;
     PortFreer freer_;
     Dispatcher dispatcher_;
@@ -162,6 +205,7 @@ class Fleet final : public EngineListener, public ProcessListener {
     StatusDocument document_;
     std::unordered_map<UnitIndex, UnitView> views_;
     std::unordered_set<UnitIndex> dirty_;
+    std::map<std::string, UnitSpec> reborn_;    // their kind changed; the old unit ends
     std::vector<std::string> erased_;           // keys that left the document
     std::unordered_set<std::string> confirmed_; // told by the keeper's LIST after a connect
     bool reconciled_ = false;

@@ -2,6 +2,8 @@
 // readiness.
 #include "supervisor/app/fleet.h"
 
+#include "supervisor/app/journal_lines.h"
+#include "supervisor/logs/log_names.h"
 #include "watchers/port_holder.h"
 
 #include <algorithm>
@@ -47,6 +49,7 @@ void Fleet::observe(const Observation& o) {
     const UnitSpec& spec = engine_.spec(o.unit);
     if (o.check >= spec.checks.size()) return;
     const CheckSpec& check = spec.checks[o.check];
+    log_scans_.started(spec.key);
     views_[o.unit].observe(spec, o, p_.clock.wall());
     const bool stalled =
         lag_.stalled_since(p_.clock.now() - o.took) || o.took > check.timeout + kStallSlack;
@@ -91,12 +94,17 @@ void Fleet::watch_checks(const std::string& id, UnitIndex i, std::optional<Check
 }
 
 void Fleet::report_checks(const Observation& o) {
-    const UnitSpec& spec = engine_.spec(o.unit);
-    auto [it, end] = check_watches_.equal_range(o.unit);
+    const bool failed = o.outcome == CheckOutcome::Fail;
+    settle_watches(o.unit, o.check, failed ? clean_text(o.output, 120) : std::string());
+}
+
+void Fleet::settle_watches(UnitIndex i, CheckIndex c, const std::string& failure) {
+    const UnitSpec& spec = engine_.spec(i);
+    auto [it, end] = check_watches_.equal_range(i);
     while (it != end) {
         CheckWatch& w = it->second;
-        if (w.left.erase(o.check) != 0 && o.outcome == CheckOutcome::Fail)
-            w.failed.push_back(spec.checks[o.check].id + ": " + clean_text(o.output, 120));
+        if (w.left.erase(c) != 0 && !failure.empty())
+            w.failed.push_back(spec.checks[c].id + ": " + failure);
         if (!w.left.empty()) {
             ++it;
             continue;
@@ -157,6 +165,51 @@ void Fleet::free_port(UnitIndex i, Duration timeout) {
     freer_.free(query, timeout);
 }
 
+CheckScheduler::Ports Fleet::check_ports() {
+    return {p_.mutable_clock,
+            p_.timers,
+            p_.http,
+            p_.tcp,
+            p_.tasks,
+            p_.offload,
+            [this](UnitIndex i) { return tree(i); },
+            p_.dns,
+            log_scans_,
+            p_.systemd,
+            [this](UnitIndex i, CheckIndex c, const std::string& why) {
+                settle_watches(i, c, "no result: " + why);
+            }};
+}
+
+// Where its log check reads: what keepwell captures of it, what its daemon writes itself, and what
+// systemd's journal has of it.
+FileLogScans::Place Fleet::log_place(const std::string& key) const {
+    FileLogScans::Place place{supervisor_.log_dir, {}, supervisor_.redact, {}};
+    const auto i = engine_.find(key);
+    if (!i) return place;
+    const UnitSpec& spec = engine_.spec(*i);
+    if (spec.kind == UnitKind::Child || !spec.process.start_command.empty())
+        place.streams.push_back(key);
+    if (spec.log.separate_stderr) place.streams.push_back(errors_key(key));
+    place.streams.insert(place.streams.end(), spec.log_files.begin(), spec.log_files.end());
+    if (const auto journal = journal_of(spec))
+        place.other = [journal = *journal](WallTime from) {
+            return std::make_unique<JournalLines>(journal, from);
+        };
+    return place;
+}
+
+std::optional<systemd::JournalQuery> Fleet::journal_of(const UnitSpec& spec) const {
+    systemd::JournalQuery query;
+    const auto managed = p_.processes.managed(spec.key);
+    if (spec.kind != UnitKind::Systemd && !managed) return std::nullopt;
+    query.unit = managed ? managed->unit : spec.systemd.unit;
+    // A daemon that belongs to a service belongs to one of our own systemd.
+    const std::string own = geteuid() == 0 ? "system" : "user";
+    query.uid = systemd::journal_owner(spec.kind == UnitKind::Systemd ? spec.systemd.bus : own);
+    return query;
+}
+
 TreeRef Fleet::tree(UnitIndex i) const {
     return {engine_.record(i).pid, p_.processes.cgroup_of(engine_.spec(i).key)};
 }
@@ -175,6 +228,16 @@ void Fleet::set_log(const std::string& key, std::uint64_t dropped, const std::st
     views_[*i].set_log(dropped, error);
     dirty_.insert(*i);
     p_.changed();
+}
+
+// What it prints first shall be seen, too.
+void Fleet::note_log_end(UnitIndex i) {
+    watch_ready_log(i);
+    const UnitSpec& spec = engine_.spec(i);
+    if (std::any_of(spec.checks.begin(), spec.checks.end(), [](const CheckSpec& c) {
+            return std::holds_alternative<LogCheckSpec>(c.probe);
+        }))
+        log_scans_.starting(spec.key);
 }
 
 void Fleet::watch_ready_log(UnitIndex i) {

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <spdlog/spdlog.h>
+#include <system_error>
 #include <unistd.h>
 #include <utility>
 
@@ -29,25 +30,31 @@ LogBook::LogBook(uv::Loop& loop, StateFile& state, std::string directory, Hooks 
     });
 }
 
-void LogBook::connected(std::vector<StagePipe> stages) {
-    packer_->start();
-    for (std::size_t i = 0; i < stages.size(); ++i) {
-        if (i >= kStageCount) {
-            ::close(stages[i].read);
-            ::close(stages[i].write);
-            continue;
+Status LogBook::connected(std::vector<StagePipe> stages) {
+    try {
+        packer_->start();
+        for (std::size_t i = 0; i < stages.size(); ++i) {
+            if (i >= kStageCount) {
+                ::close(stages[i].read);
+                ::close(stages[i].write);
+                continue;
+            }
+            LogMover::Options options;
+            options.directory = directory_;
+            options.stage_read = stages[i].read;
+            options.stage_write = stages[i].write;
+            options.owner = state_.stage_owner(i);
+            options.report = [this](LogReport r) {
+                async_.post([this, r = std::move(r)] { on_report(r); });
+            };
+            options.rotated = [this](const std::string& name) { packer_->rotated(name); };
+            movers_.push_back(std::make_unique<LogMover>(std::move(options)));
         }
-        LogMover::Options options;
-        options.directory = directory_;
-        options.stage_read = stages[i].read;
-        options.stage_write = stages[i].write;
-        options.owner = state_.stage_owner(i);
-        options.report = [this](LogReport r) {
-            async_.post([this, r = std::move(r)] { on_report(r); });
-        };
-        options.rotated = [this](const std::string& name) { packer_->rotated(name); };
-        movers_.push_back(std::make_unique<LogMover>(std::move(options)));
+    } catch (const std::system_error& e) {
+        return Error{std::string("cannot start the threads that carry logs: ") + e.what(),
+                     e.code().value()};
     }
+    return Done{};
 }
 
 void LogBook::look_at_files() {

@@ -28,7 +28,9 @@ class LogBook {
     };
     LogBook(uv::Loop&, StateFile&, std::string directory, Hooks);
 
-    void connected(std::vector<StagePipe>);
+    // An error: the threads cannot be started, and daemons would stand still once their pipes are
+    // full.
+    Status connected(std::vector<StagePipe>);
     void set(const std::string& key, const LogSpec&); // new or changed settings
     void forget(const std::string& key);
     void take(const std::string& key, Generation, int pipe_fd); // owns pipe_fd

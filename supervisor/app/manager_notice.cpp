@@ -10,8 +10,8 @@ namespace {
 constexpr std::uint64_t kGapMs = 1000;
 
 // The words and the order of `keepwell status`.
-constexpr std::array<const char*, 7> kWords = {"healthy", "degraded",  "down",   "waiting",
-                                               "unknown", "completed", "stopped"};
+constexpr std::array<const char*, 7> kStateWords = {"healthy", "degraded",  "down",   "waiting",
+                                                    "unknown", "completed", "stopped"};
 
 std::size_t word_of(const UnitRecord& r) {
     if (r.state == State::Completed) return 5;
@@ -25,7 +25,7 @@ std::size_t word_of(const UnitRecord& r) {
 } // namespace
 
 std::string units_line(const Engine& engine) {
-    std::array<std::size_t, kWords.size()> counts{};
+    std::array<std::size_t, kStateWords.size()> counts{};
     std::size_t total = 0;
     for (const UnitIndex i : engine.all()) {
         if (engine.retiring(i)) continue;
@@ -34,9 +34,9 @@ std::string units_line(const Engine& engine) {
     }
     std::string out = fmt::format("{} unit{}", total, total == 1 ? "" : "s");
     const char* separator = ": ";
-    for (std::size_t i = 0; i < kWords.size(); ++i) {
+    for (std::size_t i = 0; i < kStateWords.size(); ++i) {
         if (counts[i] == 0) continue;
-        out += fmt::format("{}{} {}", separator, counts[i], kWords[i]);
+        out += fmt::format("{}{} {}", separator, counts[i], kStateWords[i]);
         separator = ", ";
     }
     return out;

@@ -1,92 +1,115 @@
 #include "supervisor/app/metrics.h"
 
+#include "supervisor/status/status_document.h"
+
 #include <algorithm>
 
 namespace keepwell {
 
 namespace {
 
-constexpr std::uint64_t kIntervalMs = 10'000;
-constexpr std::size_t kMaxPids = 64; // as status.json shows at most
+constexpr std::uint64_t kFirstMs = 1000;
+
+std::uint64_t in_ms(Duration d) {
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(
+        1, std::chrono::duration_cast<std::chrono::milliseconds>(d).count()));
+}
+
+ProcessFigures figures_of(TreeFigures tree, std::uint64_t memory_total) {
+    ProcessFigures f;
+    if (tree.count == 0) return f;
+    f.pids = std::move(tree.pids);
+    f.process_count = tree.count;
+    f.memory_bytes = tree.memory;
+    f.threads = tree.threads;
+    f.open_fds = tree.fds;
+    f.cpu_percent = tree.cpu;
+    if (memory_total > 0)
+        f.memory_percent =
+            100.0 * static_cast<double>(tree.memory) / static_cast<double>(memory_total);
+    return f;
+}
 
 } // namespace
 
-struct Metrics::Job {
-    struct Unit {
-        UnitIndex index = 0;
-        std::string key;
-        TreeRef tree;
-        ProcessFigures figures;
-        TreeSample sample;
-    };
-    std::vector<Unit> units;
-    HostMetrics host;
+struct Metrics::UnitsJob {
+    std::vector<UnitIndex> indices;
+    std::vector<std::string> keys;
+    std::vector<Generation> generations;
+    std::vector<TreeRef> trees;
+    std::vector<TreeFigures> figures;
     Instant at;
-
-    void sample(HostSampler& sampler, const Job* before);
-    static void sample_unit(const Procfs&, Unit&, const Unit* before, Instant now,
-                            std::uint64_t memory_total);
 };
 
-void Metrics::Job::sample_unit(const Procfs& proc, Unit& u, const Unit* before, Instant now,
-                               std::uint64_t memory_total) {
-    u.sample = sample_tree(proc, u.tree, now, before != nullptr ? &before->sample : nullptr);
-    if (u.sample.pids.empty()) return;
-    u.figures.pids = u.sample.pids;
-    u.figures.pids.resize(std::min(u.figures.pids.size(), kMaxPids));
-    u.figures.memory_bytes = u.sample.memory;
-    u.figures.threads = u.sample.threads;
-    u.figures.open_fds = u.sample.fds;
-    u.figures.cpu_percent = u.sample.cpu;
-    if (memory_total > 0)
-        u.figures.memory_percent =
-            100.0 * static_cast<double>(u.sample.memory) / static_cast<double>(memory_total);
-}
+struct Metrics::HostJob {
+    std::vector<std::string> paths;
+    HostMetrics result;
+};
 
-void Metrics::Job::sample(HostSampler& sampler, const Job* before) {
-    host = sampler.sample();
-    const Procfs proc;
-    std::unordered_map<std::string, const Unit*> old;
-    if (before)
-        for (const Unit& u : before->units) old.emplace(u.key, &u);
-    for (Unit& u : units) {
-        const auto it = old.find(u.key);
-        sample_unit(proc, u, it == old.end() ? nullptr : it->second, at, host.memory_total);
-    }
-}
-
-Metrics::Metrics(uv::Loop& loop, Fleet& fleet)
+Metrics::Metrics(uv::Loop& loop, Fleet& fleet, std::function<void()> on_status)
     : loop_(loop),
       fleet_(fleet),
-      sampler_(std::make_shared<HostSampler>()),
-      timer_(loop, [this] { begin(); }) {
-    host_ = sampler_->sample();
+      on_status_(std::move(on_status)),
+      host_sampler_(std::make_shared<HostSampler>()),
+      tree_sampler_(std::make_shared<TreeSampler>()),
+      host_timer_(loop, [this] { begin_host(true); }),
+      units_timer_(loop, [this] { begin_units(); }) {}
+
+void Metrics::start(const MetricsSpec& spec) {
+    const bool first = host_.cpu_count == 0;
+    spec_ = spec;
+    host_timer_.start(first ? std::min(kFirstMs, in_ms(spec.interval)) : in_ms(spec.interval),
+                      in_ms(spec.interval));
+    units_timer_.start(std::min(kFirstMs, in_ms(spec.per_unit)), in_ms(spec.per_unit));
+    begin_host(false); // something to show at once
 }
 
-void Metrics::start() { timer_.start(1000, kIntervalMs); }
-
-void Metrics::begin() {
-    if (work_) return;
-    auto job = std::make_shared<Job>();
-    job->at = uv::MonotonicClock().now();
-    for (const UnitIndex i : fleet_.engine().all()) {
-        const UnitRecord& r = fleet_.engine().record(i);
-        if (r.main_alive)
-            job->units.push_back({i, fleet_.engine().key_of(i), fleet_.tree(i), {}, {}});
-    }
-    work_ = uv::run_in_pool(
-        loop_,
-        [job, before = previous_, sampler = sampler_] { job->sample(*sampler, before.get()); },
-        [this, job] {
-            work_.reset();
-            take(*job);
-            previous_ = job;
+void Metrics::begin_host(bool is_step) {
+    if (host_work_) return;
+    auto job = std::make_shared<HostJob>();
+    job->paths = spec_.paths;
+    host_work_ = uv::run_in_pool(
+        loop_, [job, sampler = host_sampler_] { job->result = sampler->sample(job->paths); },
+        [this, job, is_step] {
+            host_work_.reset();
+            take(std::move(job->result), is_step);
+            if (job->paths != spec_.paths) begin_host(false); // a reload came meanwhile
         });
 }
 
-void Metrics::take(const Job& job) {
-    host_ = job.host;
-    for (const auto& u : job.units) fleet_.set_figures(u.index, u.key, u.figures);
+void Metrics::take(HostMetrics fresh, bool is_step) {
+    host_ = std::move(fresh);
+    if (is_step) fleet_.add_host_step(host_, spec_.interval);
+    std::string status = host_status(host_, spec_);
+    if (status == host_status_) return;
+    host_status_ = std::move(status);
+    on_status_();
+}
+
+void Metrics::begin_units() {
+    if (units_work_) return;
+    auto job = std::make_shared<UnitsJob>();
+    job->at = uv::MonotonicClock().now();
+    for (const UnitIndex i : fleet_.engine().all()) {
+        if (!fleet_.engine().record(i).main_alive) continue;
+        job->indices.push_back(i);
+        job->keys.push_back(fleet_.engine().key_of(i));
+        job->generations.push_back(fleet_.engine().record(i).generation);
+        job->trees.push_back(fleet_.tree(i));
+    }
+    units_work_ = uv::run_in_pool(
+        loop_,
+        [job, sampler = tree_sampler_] { job->figures = sampler->sample(job->trees, job->at); },
+        [this, job] {
+            units_work_.reset();
+            take(*job);
+        });
+}
+
+void Metrics::take(const UnitsJob& job) {
+    for (std::size_t n = 0; n < job.figures.size(); ++n)
+        fleet_.set_figures(job.indices[n], job.keys[n], job.generations[n],
+                           figures_of(job.figures[n], host_.memory_total));
 }
 
 } // namespace keepwell

@@ -2,6 +2,8 @@
 
 #include "supervisor/app/local_tasks.h"
 #include "supervisor/engine/unit_view.h"
+#include "supervisor/logs/log_scan.h"
+#include "supervisor/net/cares_client.h"
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
 #include "supervisor/status/status_document.h"
@@ -19,7 +21,7 @@ namespace {
 
 constexpr auto kSlack = 3s; // a check that gave no answer at all by then never will
 
-std::string host_name() {
+std::string this_host() {
     char name[256] = {};
     return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
 }
@@ -32,6 +34,8 @@ UnitSpec watched_only(UnitSpec spec) {
         check.failures = 1;
         // Which processes are the unit's own only a supervisor knows.
         if (std::holds_alternative<ResourceCheckSpec>(check.probe)) check.enabled = false;
+        // It tells of lines that come while somebody looks.
+        if (std::holds_alternative<LogCheckSpec>(check.probe)) check.enabled = false;
         if (auto* port = std::get_if<PortCheckSpec>(&check.probe)) port->own = false;
     }
     return spec;
@@ -44,11 +48,22 @@ class Once {
           timers_(loop_, clock_),
           http_(loop_),
           tcp_(loop_),
+          dns_(loop_),
+          logs_([](const std::string&) { return FileLogScans::Place{}; }, clock_),
           tasks_(loop_),
           offload_(loop_),
-          checks_(
-              {clock_, timers_, http_, tcp_, tasks_, offload_, [](UnitIndex) { return TreeRef{}; }},
-              [this](const Observation& o) { observe(o); }) {
+          checks_({clock_,
+                   timers_,
+                   http_,
+                   tcp_,
+                   tasks_,
+                   offload_,
+                   [](UnitIndex) { return TreeRef{}; },
+                   dns_,
+                   logs_,
+                   {},
+                   [this](UnitIndex, CheckIndex, const std::string&) { one_less(); }},
+                  [this](const Observation& o) { observe(o); }) {
         for (const UnitSpec& unit : config.units) {
             if (!unit.enabled) continue;
             Watched w{unit.kind, watched_only(unit), {}, {}};
@@ -97,6 +112,9 @@ class Once {
         counter.ran = true;
         counter.last_at = clock_.now();
         w.view.observe(w.spec, o, clock_.wall());
+        one_less();
+    }
+    void one_less() {
         if (--left_ == 0) loop_.stop();
     }
 
@@ -105,7 +123,7 @@ class Once {
         for (UnitIndex i = 0; i < units_.size(); ++i) document.update(snapshot(i));
         SupervisorSnapshot s;
         s.generated_at = s.started_at = clock_.wall();
-        s.host = host_name();
+        s.host = this_host();
         s.version = KEEPWELL_VERSION;
         s.mode = "development_fallback";
         s.note = "no supervisor: these are the results of one run of each check";
@@ -136,6 +154,8 @@ class Once {
     uv::LoopTimers timers_;
     CurlHttpClient http_;
     UvTcpProbe tcp_;
+    CaresClient dns_;
+    FileLogScans logs_;
     LocalTasks tasks_;
     PoolOffload offload_;
     CheckScheduler checks_;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <csignal>
+#include <ctime>
 #include <fmt/format.h>
+#include <unistd.h>
 #include <utility>
 
 namespace keepwell {
@@ -15,6 +17,15 @@ constexpr Duration kTermTime = 3s;
 
 std::string name_of(const PortHolder& h) {
     return fmt::format("port {} is held by {} ({})", h.port, h.name, h.pid);
+}
+
+// As /proc/PID/stat counts.
+std::uint64_t ticks_since_boot() {
+    timespec t{};
+    clock_gettime(CLOCK_BOOTTIME, &t);
+    const auto hz = static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK));
+    return static_cast<std::uint64_t>(t.tv_sec) * hz +
+           static_cast<std::uint64_t>(t.tv_nsec) * hz / 1'000'000'000U;
 }
 
 } // namespace
@@ -38,6 +49,8 @@ PortFreer::~PortFreer() {
 
 void PortFreer::free(const LeftOverQuery& query, Duration timeout) {
     if (jobs_.count(query.unit) != 0) return;
+    LeftOverQuery asked = query;
+    asked.asked_ticks = ticks_since_boot();
     auto& job = jobs_[query.unit] = std::make_unique<Job>();
     job->unit = query.unit;
     job->timeout = timeout;
@@ -45,8 +58,8 @@ void PortFreer::free(const LeftOverQuery& query, Duration timeout) {
     job->handle = std::make_shared<ProcessHandle>();
     job->search = uv::run_in_pool(
         loop_,
-        [query, holder = job->holder, handle = job->handle] {
-            *holder = find_left_over(query);
+        [asked, holder = job->holder, handle = job->handle] {
+            *holder = find_left_over(asked);
             if (*holder && (*holder)->ours)
                 *handle = ProcessHandle::open((*holder)->holder.pid, (*holder)->start_ticks);
         },

@@ -18,18 +18,18 @@ struct Word {
     std::string_view word;
     StepKind kind;
 };
-constexpr std::array<Word, 12> kWords = {{{"fail", StepKind::Fail},
-                                          {"pass", StepKind::Pass},
-                                          {"exit", StepKind::Exit},
-                                          {"kill", StepKind::Kill},
-                                          {"crash", StepKind::Crash},
-                                          {"steady", StepKind::Steady},
-                                          {"start", StepKind::Start},
-                                          {"stop", StepKind::Stop},
-                                          {"restart", StepKind::Restart},
-                                          {"pause", StepKind::Pause},
-                                          {"resume", StepKind::Resume},
-                                          {"reset", StepKind::Reset}}};
+constexpr std::array<Word, 12> kStepWords = {{{"fail", StepKind::Fail},
+                                              {"pass", StepKind::Pass},
+                                              {"exit", StepKind::Exit},
+                                              {"kill", StepKind::Kill},
+                                              {"crash", StepKind::Crash},
+                                              {"steady", StepKind::Steady},
+                                              {"start", StepKind::Start},
+                                              {"stop", StepKind::Stop},
+                                              {"restart", StepKind::Restart},
+                                              {"pause", StepKind::Pause},
+                                              {"resume", StepKind::Resume},
+                                              {"reset", StepKind::Reset}}};
 
 std::optional<int> number_of(std::string_view text) {
     int value = 0;
@@ -71,9 +71,9 @@ std::optional<Duration> time_of(std::string_view text) {
 std::string read_step(std::istringstream& words, ScenarioStep& step) {
     std::string verb, target, word;
     words >> verb >> target;
-    const auto* known =
-        std::find_if(kWords.begin(), kWords.end(), [&](const Word& w) { return w.word == verb; });
-    if (known == kWords.end())
+    const auto* known = std::find_if(kStepWords.begin(), kStepWords.end(),
+                                     [&](const Word& w) { return w.word == verb; });
+    if (known == kStepWords.end())
         return "\"" + verb +
                "\" is no step (fail, pass, exit, kill, crash, steady, start, stop, "
                "restart, pause, resume, reset, end)";

@@ -4,6 +4,7 @@
 #include "supervisor/engine/note_text.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <map>
 #include <optional>
 
@@ -129,6 +130,10 @@ class Simulation final : public EngineListener {
             say(engine_.key_of(i), "ladder", "", "step " + std::to_string(rung->step + 1), "");
     }
     void on_erased(UnitIndex, const std::string&) override {}
+    void on_thrown(const std::string& key, const char* what) noexcept override {
+        std::fprintf(stderr, "keepwell: internal error while %s was simulated: %s\n", key.c_str(),
+                     what);
+    }
 
   private:
     struct World {

@@ -7,8 +7,9 @@
 #include "supervisor/app/manager_notice.h"
 #include "supervisor/app/metrics.h"
 #include "supervisor/app/reload.h"
+#include "supervisor/app/unit_hosts.h"
 #include "supervisor/config/last_good.h"
-#include "supervisor/keeper/keeper_client.h"
+#include "supervisor/net/cares_client.h"
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
 #include "supervisor/notify/notify_sockets.h"
@@ -28,9 +29,6 @@ namespace keepwell {
 
 namespace {
 
-constexpr const char* kSafeNote =
-    "safe mode: the supervisor crashed three times soon after its start; running with the last "
-    "good configuration, without earlier counters and history (keepwell reload ends it)";
 constexpr std::uint64_t kSettleMs = 20;
 constexpr std::uint64_t kHistoryMs = 30'000;
 constexpr std::size_t kEventsBack = 4000;
@@ -41,9 +39,8 @@ std::string host_name() {
 }
 
 void set_up_log(const std::string& level) {
-    auto log = spdlog::stderr_logger_mt("keepwell");
-    log->set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-    spdlog::set_default_logger(log);
+    spdlog::set_default_logger(spdlog::stderr_logger_mt("keepwell"));
+    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
     spdlog::set_level(spdlog::level::from_str(level));
 }
 
@@ -53,29 +50,6 @@ void keep_memory_small() {
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, 64 << 10);
     mallopt(M_TRIM_THRESHOLD, 128 << 10);
-}
-
-// The files as they are; when they are broken (edited while keepwell was away), the last good ones.
-// A safe supervisor does not even try them.
-Result<LoadResult> load_or_last_good(const SuperviseOptions& how, std::string& note) {
-    const LoadOptions& options = how.load;
-    LoadResult loaded = load_configuration(options);
-    const std::string dir =
-        how.state_dir.empty() ? loaded.config.supervisor.state_dir : how.state_dir;
-    if (how.safe) {
-        note = kSafeNote;
-        LoadResult good = load_last_good(dir, options);
-        if (good.ok()) return good;
-    }
-    if (loaded.ok()) return loaded;
-    for (const auto& e : loaded.errors) std::fprintf(stderr, "%s\n", to_string(e).c_str());
-    LoadResult good = load_last_good(dir, options);
-    if (!good.ok())
-        return Error{"cannot start: the configuration has errors and no last good one is kept", 0};
-    note = "the configuration has errors; running with the last good one (keepwell validate shows "
-           "them)";
-    good.warnings.push_back({loaded.errors.front().where, note});
-    return good;
 }
 
 class Supervisor {
@@ -90,8 +64,8 @@ class Supervisor {
     StatusWriter::Documents render();
     SupervisorSnapshot snapshot();
     std::string runtime_json();
-    Result<std::string> reload(bool dry, const std::string& who);
-    Result<std::string> reload_now(const std::string& who);
+    Result<std::string> take_reload(bool dry, const std::string& who, LoadResult fresh);
+    Result<std::string> apply(const std::string& who, LoadResult fresh);
     Status shutdown(const std::string& who, bool leave);
     void begin_shutdown(const std::string& who);
     void begin_leaving(const std::string& who, bool upgrade);
@@ -122,7 +96,9 @@ class Supervisor {
     NotifySockets notify_;
     CurlHttpClient http_;
     UvTcpProbe tcp_;
+    CaresClient dns_;
     PoolOffload offload_;
+    UnitHosts hosts_;
     std::unique_ptr<StatusWriter> writer_;
     Fleet fleet_;
     ControlImpl control_;
@@ -132,9 +108,9 @@ class Supervisor {
     // A restart is a burst of changes; the document is made once it is over, so that no spawn waits
     // for it.
     bool settling_ = false;
-    uv::Timer settle_;
-    uv::Timer alive_, history_;
-    std::shared_ptr<void> saving_, reloading_;
+    uv::Timer settle_, alive_, history_;
+    std::shared_ptr<void> saving_;
+    ReloadQueue reloads_;
     bool leaving_ = false, upgrading_ = false;
     std::string upgrade_error_; // of the last try
 };
@@ -160,22 +136,37 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
       notify_(loop_, clock_, notify_hooks()),
       http_(loop_),
       tcp_(loop_),
+      dns_(loop_),
       offload_(loop_),
-      fleet_({loop_, clock_, timers_, keeper_, keeper_, http_, tcp_, offload_, clock_,
-              [this] { changed(); }, [this] { notice_.ready(); },
+      hosts_({loop_, clock_, timers_, offload_, keeper_,
+              [this](const std::string& key) { return fleet_.starting(key); },
+              [this](const std::string& key, const std::string& text) {
+                  fleet_.timeline().note(key, "systemd", text);
+              }}),
+      fleet_({loop_, clock_, timers_, hosts_.all(), keeper_, http_, tcp_, dns_, offload_, clock_,
+              [this] { changed(); },
+              [this] {
+                  hosts_.start_systemd();
+                  notice_.ready();
+              },
               [this](const std::string& key, const LogSpec& s) { logs_.set(key, s); },
               [this](const std::string& key) { logs_.forget(key); },
               [this](const std::string& key) { notify_.drain(key); },
               [this](const std::string& key) { notify_.drop(key); },
               [this](const std::string& key, Generation g, std::int64_t pid) {
                   keeper_.set_main(key, g, pid);
+              },
+              [this](const SystemdCheckSpec& check, auto done) {
+                  hosts_.ask_systemd(check, std::move(done));
               }},
              *state_, wanted_, events_, spec()),
       control_({fleet_, clock_, [this] { return snapshot(); }, [this] { return runtime_json(); },
-                [this](bool dry, const std::string& who) { return reload(dry, who); },
+                [this](bool dry, const std::string& who, auto done) {
+                    reloads_.ask({dry, who, std::move(done)});
+                },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
                 [this](const std::string& who) { return begin_upgrade(who); }, keeper_}),
-      metrics_(loop_, fleet_),
+      metrics_(loop_, fleet_, [this] { changed(); }),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),
       settle_(loop_,
@@ -185,7 +176,17 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                   notice_.changed();
               }),
       alive_(loop_, [this] { keeper_.alive(); }),
-      history_(loop_, [this] { fleet_.tick(); }) {}
+      history_(loop_, [this] { fleet_.tick(); }),
+      reloads_({loop_, options_.load,
+                [this](bool dry) {
+                    if (!dry) notice_.reloading();
+                },
+                [this](bool dry, const std::string& who, LoadResult fresh) {
+                    return take_reload(dry, who, std::move(fresh));
+                },
+                [this] {
+                    if (api_) api_->notify();
+                }}) {}
 
 std::unique_ptr<StateFile> Supervisor::open_state() {
     std::string note;
@@ -199,11 +200,13 @@ std::unique_ptr<StateFile> Supervisor::open_state() {
 KeeperClient::Hooks Supervisor::keeper_hooks() {
     KeeperClient::Hooks h;
     h.on_connected = [this](std::vector<StagePipe> stages) {
-        const auto every =
-            std::chrono::duration_cast<std::chrono::milliseconds>(keeper_.alive_interval());
-        const auto ms = static_cast<std::uint64_t>(every.count());
+        const auto ms = static_cast<std::uint64_t>(keeper_.alive_interval() / 1ms);
         alive_.start(ms, ms);
-        logs_.connected(std::move(stages));
+        const Status carried = logs_.connected(std::move(stages));
+        if (carried) return;
+        spdlog::error("{}; beginning anew", carried.error().message);
+        exit_code_ = 1; // the keeper starts the next one
+        loop_.stop();
     };
     h.on_output = [this](const std::string& key, Generation g, int fd) { logs_.take(key, g, fd); };
     h.on_errors = [this](const std::string& key, Generation g, int fd) {
@@ -213,12 +216,15 @@ KeeperClient::Hooks Supervisor::keeper_hooks() {
         notify_.take(key, g, fd);
     };
     h.on_main = [this](const std::string& key, Generation g, std::int64_t pid, int error) {
-        fleet_.on_main(key, g, pid, error);
+        if (!hosts_.on_main(key, g, pid, error)) fleet_.on_main(key, g, pid, error);
     };
     h.on_stop_requested = [this] { begin_shutdown("a signal"); };
     h.on_reload_requested = [this] {
-        const auto r = reload(false, "SIGHUP");
-        if (!r) spdlog::error("cannot reload: nothing was changed\n{}", r.error().message);
+        reloads_.ask({false, ReloadQueue::kHangUp, [](const Result<std::string>& r) {
+                          if (!r)
+                              spdlog::error("cannot reload: nothing was changed\n{}",
+                                            r.error().message);
+                      }});
     };
     h.on_leave_requested = [this] { begin_leaving("an upgrade", true); };
     h.on_upgrade_refused = [this](const std::string& why) {
@@ -278,6 +284,7 @@ SupervisorSnapshot Supervisor::snapshot() {
     s.interval_s = std::chrono::duration<double>(spec().status_interval).count();
     s.health_threshold = spec().health_threshold;
     s.metrics = metrics_.host();
+    s.limits = spec().metrics;
     s.last_incident = fleet_.timeline().last_incident();
     return s;
 }
@@ -302,7 +309,7 @@ std::string Supervisor::runtime_json() {
         .member("status_file", spec().status_file)
         .member("config", loaded_.files)
         .member("redact", spec().redact);
-    w.member("safe", options_.safe && note_ == kSafeNote);
+    fleet_.write_logs(w.member("safe", options_.safe && note_ == kSafeNote).key("logs"));
     w.key("upgrade")
         .begin_object()
         .member("running", upgrading_)
@@ -317,18 +324,16 @@ std::string Supervisor::runtime_json() {
     return out;
 }
 
-Result<std::string> Supervisor::reload(bool dry, const std::string& who) {
+Result<std::string> Supervisor::take_reload(bool dry, const std::string& who, LoadResult fresh) {
     if (fleet_.shutting_down() || leaving_)
         return Error{"cannot reload: keepwell is shutting down", 0};
-    if (dry) return apply_reload(fleet_, load_configuration(options_.load), true);
-    notice_.reloading();
-    auto result = reload_now(who);
+    if (dry) return apply_reload(fleet_, std::move(fresh), true);
+    auto result = apply(who, std::move(fresh));
     if (fleet_.reconciled()) notice_.ready();
     return result;
 }
 
-Result<std::string> Supervisor::reload_now(const std::string& who) {
-    LoadResult fresh = load_configuration(options_.load);
+Result<std::string> Supervisor::apply(const std::string& who, LoadResult fresh) {
     auto result = apply_reload(fleet_, fresh, false);
     if (!result) {
         fleet_.timeline().add("", "reload",
@@ -343,6 +348,7 @@ Result<std::string> Supervisor::reload_now(const std::string& who) {
     malloc_trim(0);
     note_.clear();
     if (writer_) writer_->set_interval(spec().status_interval);
+    if (frozen.metrics != spec().metrics) metrics_.start(spec().metrics);
     spdlog::set_level(spdlog::level::from_str(spec().log_level));
     keep_last_good(loaded_);
     return result;
@@ -442,6 +448,7 @@ Result<int> Supervisor::run() {
     if (!options_.safe) restore_events();
     fleet_.timeline().add("", "keepwell",
                           fmt::format("supervisor {} began, pid {}", KEEPWELL_VERSION, getpid()));
+    hosts_.connect(&fleet_, &fleet_);
     Configuration config{spec(), std::exchange(loaded_.config.units, {})}; // the fleet has them now
     fleet_.load(std::move(config));
     malloc_trim(0); // reading the files took more than running will
@@ -450,12 +457,11 @@ Result<int> Supervisor::run() {
                         [](const std::string& text) { spdlog::warn("{}", text); });
     if (!api) return api.error();
     api_ = std::move(*api);
-    keeper_.set_listener(&fleet_);
     keeper_.set_log_directory(spec().log_dir);
     keeper_.start();
     keeper_.alive();
     history_.start(kHistoryMs, kHistoryMs);
-    metrics_.start();
+    metrics_.start(spec().metrics);
     writer_->start();
     if (!options_.safe) keep_last_good(loaded_);
     loop_.run();
@@ -474,7 +480,7 @@ int supervise(const SuperviseOptions& options) {
     std::signal(SIGHUP, SIG_IGN);
     setenv("UV_THREADPOOL_SIZE", std::to_string(PoolOffload::kThreads).c_str(), 1);
     std::string note;
-    auto loaded = load_or_last_good(options, note);
+    auto loaded = load_or_last_good(options.load, options.state_dir, options.safe, note);
     if (!loaded) {
         std::fprintf(stderr, "%s\n", loaded.error().message.c_str());
         return 1;

@@ -1,5 +1,7 @@
 #include "supervisor/cli/completion.h"
 
+#include "supervisor/import/import.h"
+
 #include <algorithm>
 #include <fstream>
 #include <set>
@@ -9,7 +11,7 @@ namespace keepwell::cli {
 
 namespace {
 
-constexpr long kPatienceMs = 500;
+constexpr long kTabMs = 500;
 
 // Where the words before the cursor leave us.
 struct Position {
@@ -89,6 +91,7 @@ class Collector {
         if (kind == "FILE" || kind == "PATH" || kind == "SCENARIO") result.files = true;
         if (kind == "VERB") verbs(true);
         if (kind == "SHELL") offer_all(completion_shells());
+        if (kind == "FORMAT") offer_all(importer::format_names());
         if (kind == "SIGNAL")
             offer_all({"HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "KILL", "STOP", "CONT"});
         if (kind == "DURATION" || kind == "TIME") offer_all({"10m", "30m", "1h", "8h", "1d"});
@@ -151,7 +154,7 @@ Options options_in(const CommandTree& tree, const std::vector<std::string>& word
 
 KnownNames ask(const CommandTree& tree, const std::vector<std::string>& words, Io& io) {
     const Context context(options_in(tree, words), io);
-    Client client(socket_path(context.options(), io), kPatienceMs);
+    Client client(socket_path(context.options(), io), kTabMs);
     std::string text;
     if (const auto answer = client.get("/api/status"); answer && answer->status == 200) {
         text = answer->body;

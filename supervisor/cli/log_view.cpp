@@ -23,21 +23,59 @@ std::string time_stamp(std::int64_t unix_ms, bool utc) {
     return text;
 }
 
+std::string file_name_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+std::string_view stream_name(const LogView::Source& source) {
+    switch (source.kind) {
+    case LogView::Kind::Stdout: return "stdout";
+    case LogView::Kind::Stderr: return "stderr";
+    case LogView::Kind::File: return source.log;
+    case LogView::Kind::Journal: return "journal";
+    }
+    return "";
+}
+
 } // namespace
+
+Result<LogView::Cursor> LogView::cursor_of(const std::string& directory, const Source& source,
+                                           const LogQuery& query) const {
+    if (source.kind == Kind::Journal) {
+        auto cursor = JournalCursor::open(source.journal, query);
+        if (!cursor) return cursor.error();
+        return Cursor(std::move(*cursor));
+    }
+    auto cursor = LogCursor::open(directory, source.log, query);
+    if (!cursor) return cursor.error();
+    return Cursor(std::move(*cursor));
+}
 
 Status LogView::open(const std::string& directory, const std::vector<Source>& sources,
                      const LogQuery& query) {
+    std::vector<std::string> failed;
     for (const Source& source : sources) {
-        auto cursor = LogCursor::open(directory, source.log, query);
-        if (!cursor) return cursor.error();
-        streams_.push_back({source, std::move(*cursor), {}, 0, 0});
+        auto cursor = cursor_of(directory, source, query);
+        if (cursor)
+            streams_.push_back({source, std::move(*cursor), {}, 0, 0});
+        else
+            failed.push_back(source.unit + ": " + cursor.error().message);
     }
+    whole_ = failed.empty();
+    if (streams_.empty() && !whole_) return Error{failed.front(), 0};
+    for (const std::string& text : failed) context_.note(safe_text(text));
     return Done{};
+}
+
+std::vector<int> LogView::wait_fds() const {
+    std::vector<int> fds;
+    for (const Stream& stream : streams_)
+        if (const auto* journal = std::get_if<JournalCursor>(&stream.cursor))
+            fds.push_back(journal->wait_fd());
+    return fds;
 }
 
 Status LogView::refill(Stream& stream) {
     if (stream.next < stream.batch.size()) return Done{};
-    auto fresh = stream.cursor.poll();
+    auto fresh = std::visit([](auto& cursor) { return cursor.poll(); }, stream.cursor);
     stream.next = 0;
     stream.batch.clear();
     if (!fresh) return fresh.error();
@@ -71,11 +109,14 @@ Status LogView::merge() {
 Status LogView::show_present() {
     const Status shown = merge();
     if (!shown || context_.options().follow) {
-        for (Stream& stream : streams_) stream.cursor.live(true);
+        for (Stream& stream : streams_)
+            if (auto* log = std::get_if<LogCursor>(&stream.cursor)) log->live(true);
         return shown;
     }
     for (Stream& stream : streams_) {
-        if (const auto rest = stream.cursor.rest()) print(stream.source, *rest);
+        auto* log = std::get_if<LogCursor>(&stream.cursor);
+        if (log == nullptr) continue;
+        if (const auto rest = log->rest()) print(stream.source, *rest);
     }
     return shown;
 }
@@ -92,8 +133,8 @@ void LogView::print(const Source& source, const LogEntry& entry) {
             << (entry.time_ms ? json_quote(time_stamp(*entry.time_ms, true)) : "null")
             << ",\"level\":"
             << (entry.level ? json_quote(to_string(*entry.level)) : std::string("null"))
-            << ",\"stream\":\"" << (source.errors ? "stderr" : "stdout")
-            << "\",\"line\":" << json_quote(text) << "}\n";
+            << ",\"stream\":" << json_quote(stream_name(source)) << ",\"line\":" << json_quote(text)
+            << "}\n";
         return;
     }
     if (options.time) {
@@ -101,11 +142,13 @@ void LogView::print(const Source& source, const LogEntry& entry) {
         out << (entry.time_ms ? time_stamp(*entry.time_ms, false) : none) << " ";
     }
     const Style& style = context_.style();
-    const char* const mark = source.errors ? "! " : "| ";
+    const char* const mark = source.kind == Kind::Stderr ? "! " : "| ";
     if (several_) out << paint(safe_text(source.unit), Colour::Cyan, style) << " " << mark;
-    // With one unit only a stderr that is mixed with its stdout needs a mark.
-    const bool mixed = source.apart && !options.only_stderr && !options.only_stdout;
-    if (!several_ && mixed && source.errors) out << mark;
+    // With one unit only what is not its stdout needs a mark, where they are mixed.
+    const bool mixed = source.apart && !options.only_stderr;
+    if (mixed && source.kind == Kind::Stderr && !several_ && !options.only_stdout) out << mark;
+    if (mixed && source.kind == Kind::File)
+        out << paint(safe_text(file_name_of(source.log)), Colour::Cyan, style) << " " << mark;
     out << (style.terminal ? safe_log_line(text) : text) << "\n";
 }
 

@@ -3,6 +3,7 @@
 #include "supervisor/cli/completion.h"
 #include "supervisor/cli/help.h"
 #include "supervisor/cli/select.h"
+#include "supervisor/import/import.h"
 #include "units/types.h"
 
 #include <CLI/CLI.hpp>
@@ -141,6 +142,7 @@ class Builder {
             ->type_name("SCENARIO")
             ->required();
         json(simulate);
+        importing();
         auto* down =
             add("shutdown", Command::Shutdown, "stop every unit, then keepwell itself", kRunning);
         down->add_flag("--leave", o_.leave, "let the units run on; the next run takes them over");
@@ -155,6 +157,23 @@ class Builder {
             ->type_name("SHELL")
             ->required()
             ->check(CLI::IsMember(completion_shells()).description(""));
+    }
+
+    void importing() {
+        auto* import =
+            add("import", Command::Import,
+                "write the configuration of another supervisor as one for keepwell", kRunning);
+        import->add_option("format", o_.format, "monitor, supervisord, monit or procfile")
+            ->type_name("FORMAT")
+            ->required()
+            ->check(CLI::IsMember(importer::format_names()).description(""));
+        import->add_option("file", o_.source, "monitor.yml, supervisord.conf, monitrc or Procfile")
+            ->type_name("FILE")
+            ->required();
+        import
+            ->add_option("-o,--output", o_.output,
+                         "write this file, which must not be there yet, instead of stdout")
+            ->type_name("FILE");
     }
 
     void look() {
@@ -173,7 +192,7 @@ class Builder {
         for (auto* sub : {status, checks}) {
             sub->add_flag("!--no-header", o_.heading, "print neither headings nor counts");
         }
-        auto* logs = add("logs", Command::Logs, "captured output", kLook);
+        auto* logs = add("logs", Command::Logs, "what units wrote", kLook);
         names(logs, false);
         auto* why = add("why", Command::Why, "what was seen, decided and done, and when", kLook);
         names(why, true);

@@ -41,6 +41,7 @@ enum class Command {
     Top,
     Completion,
     Simulate,
+    Import,
 };
 
 struct Options {
@@ -58,6 +59,7 @@ struct Options {
     std::string sort = "state";         // top --sort
     std::string shell;                  // completion
     std::string scenario;               // simulate
+    std::string format, source, output; // import
     std::string since, level;           // of logs and events
     bool only_stderr = false, only_stdout = false;
     bool time = false;

@@ -7,7 +7,7 @@ namespace keepwell::cli {
 
 namespace {
 
-std::string joined(const Json& texts) {
+std::string with_commas(const Json& texts) {
     std::string out;
     for (const auto& item : texts.items())
         out += (out.empty() ? "" : ", ") + safe_text(item.text());
@@ -22,7 +22,7 @@ class Story {
     // One line for each unit of a list, with the keys that changed or `why`.
     void units(const char* list, const char* word, Colour colour, const char* why = "") {
         for (const auto& unit : diff_[list].items()) {
-            const std::string keys = joined(diff_["changed"][unit.text()]);
+            const std::string keys = with_commas(diff_["changed"][unit.text()]);
             add(word, colour, unit.text(), keys.empty() ? why : keys);
         }
     }

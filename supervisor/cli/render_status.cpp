@@ -13,6 +13,7 @@ Rank verdict_rank(const Json& service) {
     const std::string state = service["state"].text();
     const std::string health = service["health"]["status"].text();
     if (state == "completed") return Rank::Completed;
+    if (state == "unknown" && health == "unknown") return Rank::Unknown;
     if (service["desired_state"].text() == "stopped") return Rank::Stopped;
     if (state == "waiting") return Rank::Waiting;
     if (health == "down" || state == "failed") return Rank::Down;

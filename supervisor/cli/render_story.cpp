@@ -32,7 +32,7 @@ std::string cut(const std::string& line, const Style& style) {
 }
 
 // "down 11:58:02 → healthy 11:58:41 (39 s)", "down since 11:58:02 (39 s so far)"
-std::string headline(const Json& incident, std::int64_t now_ms, const Style& style) {
+std::string incident_headline(const Json& incident, std::int64_t now_ms, const Style& style) {
     const std::string summary = incident["summary"].text("down");
     std::string out = safe_text(summary.substr(0, summary.find(' ')));
     const auto from = parse_time(incident["from"].text());
@@ -61,9 +61,9 @@ Colour outcome_colour(const std::string& outcome) {
 
 std::string incident_text(const Json& incident, const std::string& service, std::int64_t now_ms,
                           const Style& style) {
-    std::string out =
-        paint(service, Colour::Bold, style) + "  " +
-        paint(headline(incident, now_ms, style), outcome_colour(incident["outcome"].text()), style);
+    std::string out = paint(service, Colour::Bold, style) + "  " +
+                      paint(incident_headline(incident, now_ms, style),
+                            outcome_colour(incident["outcome"].text()), style);
     if (const auto reason = incident["reason"].text(); !reason.empty()) {
         out += "  " + safe_text(reason);
     }

@@ -161,6 +161,10 @@ std::string render_unit(const Json& s, std::int64_t now_ms, const Style& style) 
     line("reason", short_reason(s, Json{}, now_ms));
     line("says", safe_text(s["status_text"].text()));
     line("process", process_text(s, now_ms));
+    // Of a unit of another kind: whose daemon it is, and who starts and stops it.
+    if (const std::string owner = safe_text(s["systemd"]["unit"].text());
+        !owner.empty() && s["kind"].text() != "systemd")
+        line("service", "belongs to " + owner + " of systemd, which starts and stops it");
     line("group", safe_text(s["group"].text()));
     line("tags", joined(s["tags"]));
     line("requires", joined(s["requires"]));

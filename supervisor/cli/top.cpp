@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 
 constexpr long kAnswerMs = 5'000;
 constexpr int kFiguresS = 5; // the long poll gives up after this and figures are fetched
-constexpr long kPollMs = kFiguresS * 1000L + kAnswerMs;
+constexpr long kLongPollMs = kFiguresS * 1000L + kAnswerMs;
 constexpr auto kAtMostEvery = 100ms; // a storm of events redraws no faster
 constexpr auto kRetry = 1s;
 constexpr int kTickMs = 1000; // uptimes and countdowns
@@ -113,7 +113,7 @@ class Top {
         const std::string path = known_ ? "/api/events?limit=1&since=" + std::to_string(since_) +
                                               "&wait=" + std::to_string(kFiguresS)
                                         : "/api/events?limit=1&since=" + std::to_string(INT64_MAX);
-        client_.get(path, kPollMs, [this](const Result<Response>& answer) {
+        client_.get(path, kLongPollMs, [this](const Result<Response>& answer) {
             const auto events = answer && answer->status == 200 ? Json::parse(answer->body)
                                                                 : Result<Json>(Error{"no answer"});
             if (!events) return away();
@@ -162,7 +162,7 @@ class Top {
     void follow(const std::string& id, const std::string& unit) {
         const std::string path =
             "/api/actions/" + url_part(id) + "?wait=" + std::to_string(kFiguresS);
-        client_.get(path, kPollMs, [this, id, unit](const Result<Response>& answer) {
+        client_.get(path, kLongPollMs, [this, id, unit](const Result<Response>& answer) {
             const auto action = answer && answer->status == 200 ? Json::parse(answer->body)
                                                                 : Result<Json>(Error{"no answer"});
             if (!action)

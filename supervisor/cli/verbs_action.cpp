@@ -49,7 +49,8 @@ const char* verb_name(Command command) {
     case Command::Graph:
     case Command::Top:
     case Command::Completion:
-    case Command::Simulate: break;
+    case Command::Simulate:
+    case Command::Import: break;
     }
     return "";
 }

@@ -14,8 +14,8 @@ namespace keepwell::cli {
 
 namespace {
 
-constexpr int kFirstPollMs = 50;
-constexpr int kLastPollMs = 250;
+constexpr int kFirstLookMs = 50;
+constexpr int kLastLookMs = 250;
 constexpr int kUpgradePatienceMs = 30'000; // ten seconds each for the check and the old supervisor
 
 // What still runs, for the progress of a shutdown.
@@ -83,7 +83,7 @@ int wait_until_gone(Context& context, std::int64_t keeper) {
         const bool silent = !answer && nobody_there(answer.error());
         if (silent && process_gone(keeper)) break;
         if (!context.options().leave) show_remaining(context, last);
-        sleep_ms(kLastPollMs);
+        sleep_ms(kLastLookMs);
         if (InterruptGuard::interrupted()) {
             context.note("no longer waiting; keepwell goes on ending");
             return kExitInterrupted;
@@ -140,10 +140,10 @@ int verb_upgrade(Context& context) {
         return kExitOk;
     }
     const InterruptGuard guard;
-    int wait = kFirstPollMs;
+    int wait = kFirstLookMs;
     for (int waited = 0; waited < kUpgradePatienceMs; waited += wait) {
         sleep_ms(wait);
-        wait = std::min(wait * 3 / 2, kLastPollMs);
+        wait = std::min(wait * 3 / 2, kLastLookMs);
         if (InterruptGuard::interrupted()) {
             context.note("no longer waiting; the upgrade goes on (keepwell events tells how)");
             return kExitInterrupted;

@@ -1,5 +1,6 @@
 #include "supervisor/config/check_reader.h"
 
+#include "supervisor/config/host_check_reader.h"
 #include "supervisor/config/local_check_reader.h"
 #include "supervisor/config/suggest.h"
 #include "supervisor/config/values.h"
@@ -11,9 +12,9 @@
 namespace keepwell::config {
 namespace {
 
-constexpr std::string_view kTypes[] = {"http", "tcp",  "exec",     "unix",     "process",
-                                       "port", "file", "resource", "heartbeat"};
-constexpr std::string_view kLaterTypes[] = {"dns", "log", "systemd", "host"};
+constexpr std::string_view kTypes[] = {"http", "tcp",     "exec",     "unix",      "process",
+                                       "port", "file",    "resource", "heartbeat", "dns",
+                                       "log",  "systemd", "host"};
 constexpr std::int64_t kManyTimes = 1'000'000;
 constexpr Duration kShortestInterval = 10ms;
 
@@ -289,14 +290,7 @@ std::string type_of(Reader& reader, const Node& check) {
         type = said->text;
     }
     if (contains(kTypes, type)) return type;
-    if (contains(kLaterTypes, type)) {
-        reader.messages().warning(check.key_where, "cannot use " + check.path +
-                                                       ": checks of type " + type +
-                                                       " are not available yet");
-        return "";
-    }
-    std::vector<std::string> known(std::begin(kTypes), std::end(kTypes));
-    known.insert(known.end(), std::begin(kLaterTypes), std::end(kLaterTypes));
+    const std::vector<std::string> known(std::begin(kTypes), std::end(kTypes));
     if (said != nullptr) {
         reader.error(*said, "no check type named " + quote(type) + did_you_mean(type, known));
     } else {
@@ -331,6 +325,10 @@ std::optional<CheckSpec> read_check(const Node& said, const Node& merged, const 
     if (type == "port") check.probe = read_port(reader);
     if (type == "file") check.probe = read_file(reader);
     if (type == "resource") check.probe = read_resource(reader);
+    if (type == "dns") check.probe = read_dns(reader);
+    if (type == "log") check.probe = read_log_check(reader, check);
+    if (type == "systemd") check.probe = read_systemd_check(reader, context.user_run);
+    if (type == "host") check.probe = read_host(reader, check);
     reader.finish();
     return check;
 }

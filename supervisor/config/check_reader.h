@@ -9,8 +9,7 @@ namespace keepwell::config {
 // Reports unknown and unusable keys of [defaults.check] even when no unit has a check.
 void validate_check_defaults(const Node& defaults, Messages&);
 
-// The unit's `check` table. Names in blames are as written: the caller resolves them. Disabled
-// types (of a later version) are left out with a warning.
+// The unit's `check` table. Names in blames are as written: the caller resolves them.
 std::vector<CheckSpec> read_checks(const Node& checks, const Node* defaults, const UnitSpec& unit,
                                    Context&);
 

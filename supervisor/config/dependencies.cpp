@@ -43,11 +43,7 @@ class Resolver {
                 if (key == self && found->second.size() > 1) continue;
                 if (std::ranges::find(to, key) == to.end()) to.push_back(key);
             }
-        } else if (names_.left_out.contains(name)) {
-            context_.messages.warning(where, "cannot use " + path + ": unit " + name +
-                                                 " is left out, since its kind is not available "
-                                                 "yet");
-        } else if (!context_.incomplete) {
+        } else if (!context_.incomplete && !names_.left_out.contains(name)) {
             std::vector<std::string> known;
             for (const auto& [key, keys] : names_.keys) known.push_back(key);
             context_.messages.error(where, "cannot resolve " + path + ": no unit named " +

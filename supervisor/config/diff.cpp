@@ -7,6 +7,8 @@ namespace {
 
 // What only a new process can take over.
 bool needs_restart(const UnitSpec& running, const UnitSpec& wanted) {
+    // Whoever else may have started it: what changed is for its next start.
+    if (running.kind == wanted.kind && is_observed(wanted.kind)) return false;
     return running.kind != wanted.kind || running.process != wanted.process ||
            has_notify_socket(running) != has_notify_socket(wanted) ||
            (has_notify_socket(wanted) && heartbeat_within(running) != heartbeat_within(wanted)) ||
@@ -79,6 +81,9 @@ std::vector<std::string> changed_keys(const UnitSpec& a, const UnitSpec& b) {
     Differences d;
     d.compare("kind", a.kind, b.kind);
     compare_process(d, a.process, b.process);
+    d.compare("pidfile", a.pidfile, b.pidfile);
+    d.compare("systemd", a.systemd, b.systemd);
+    d.compare("match", a.match, b.match);
     d.compare("name", a.name, b.name);
     d.compare("description", a.description, b.description);
     d.compare("group", a.group, b.group);
@@ -97,6 +102,7 @@ std::vector<std::string> changed_keys(const UnitSpec& a, const UnitSpec& b) {
     d.compare("ready_timeout", a.ready_timeout, b.ready_timeout);
     d.compare("start_timeout", a.start_timeout, b.start_timeout);
     d.compare("log", a.log, b.log);
+    d.compare("log_files", a.log_files, b.log_files);
     return d.finish();
 }
 
@@ -109,6 +115,7 @@ std::vector<std::string> changed_keys(const SupervisorSpec& a, const SupervisorS
     d.compare("restarts_per_minute", a.restarts_per_minute, b.restarts_per_minute);
     d.compare("health_threshold", a.health_threshold, b.health_threshold);
     d.compare("redact", a.redact, b.redact);
+    d.compare("metrics", a.metrics, b.metrics);
     return std::move(d.keys);
 }
 

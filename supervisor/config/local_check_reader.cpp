@@ -1,5 +1,6 @@
 #include "supervisor/config/local_check_reader.h"
 
+#include "supervisor/config/kind_reader.h"
 #include "supervisor/config/values.h"
 
 #include <sys/un.h>
@@ -12,19 +13,43 @@ namespace {
 constexpr std::int64_t kMany = 1'000'000'000;
 constexpr double kMostCpu = 1'000'000;
 
-// "nginx" or ["nginx", "gunicorn*"]
-bool read_patterns(Reader& reader, std::string_view key, std::vector<std::string>& to) {
-    const Node* found = reader.node().find(key);
-    if (found != nullptr && found->is_string()) {
-        std::string one;
-        if (!reader.nonempty_text(key, one)) return false;
-        to = {one};
-        return true;
+bool has_processes(UnitKind kind) {
+    switch (kind) {
+    case UnitKind::Child:
+    case UnitKind::PidFile:
+    case UnitKind::Systemd:
+    case UnitKind::Match: return true;
+    case UnitKind::External: return false;
     }
-    if (!reader.texts(key, to) || found == nullptr) return false;
-    for (const std::string& pattern : to)
-        if (pattern.empty()) reader.error(*found, "an empty pattern would match every process");
-    return true;
+    return false;
+}
+
+bool has_log(const UnitSpec& spec) { // that keepwell writes or knows of
+    if (!spec.log_files.empty()) return true;
+    switch (spec.kind) {
+    case UnitKind::Child: return spec.log.mode != LogMode::None;
+    case UnitKind::Systemd:              // the journal
+    case UnitKind::PidFile: return true; // the service it belongs to, or what its start said
+    case UnitKind::Match:
+    case UnitKind::External: return false;
+    }
+    return false;
+}
+
+// Why the check can never tell anything of this unit, and what to do; empty when it can.
+std::string what_is_lacking(const UnitSpec& spec, const CheckSpec& check) {
+    const auto* port = std::get_if<PortCheckSpec>(&check.probe);
+    const bool own = port != nullptr && port->own;
+    if ((own || std::holds_alternative<ResourceCheckSpec>(check.probe)) &&
+        !has_processes(spec.kind))
+        return std::string("the unit has no processes of its own (it has no command); ") +
+               (own ? "remove own" : "use a host check");
+    if (!std::holds_alternative<LogCheckSpec>(check.probe)) return {};
+    if (has_log(spec)) return {};
+    if (spec.kind == UnitKind::Child)
+        return "log.mode is \"none\", so no line will ever be seen (use mode = \"pipe\")";
+    return "keepwell knows of no log of this unit (name its files, like log_files = "
+           "[\"/var/log/nginx/error.log\"])";
 }
 
 } // namespace
@@ -108,16 +133,13 @@ ResourceCheckSpec read_resource(Reader& reader) {
     return spec;
 }
 
-void check_own_processes(Reader& unit, const UnitSpec& spec) {
+void check_kind_of_checks(Reader& unit, const UnitSpec& spec) {
     const Node* checks = unit.node().find("check");
-    if (spec.kind != UnitKind::External || checks == nullptr) return;
+    if (checks == nullptr) return;
     for (const CheckSpec& check : spec.checks) {
-        const auto* port = std::get_if<PortCheckSpec>(&check.probe);
-        const bool own = std::holds_alternative<ResourceCheckSpec>(check.probe) ||
-                         (port != nullptr && port->own);
+        const std::string lacking = what_is_lacking(spec, check);
         const Node* at = checks->find(check.id);
-        if (own && at != nullptr)
-            unit.error(*at, "the unit has no processes of its own (it has no command)");
+        if (!lacking.empty() && at != nullptr) unit.error(*at, lacking);
     }
 }
 

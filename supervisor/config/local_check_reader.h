@@ -12,7 +12,7 @@ PortCheckSpec read_port(Reader&);
 FileCheckSpec read_file(Reader&);
 ResourceCheckSpec read_resource(Reader&);
 
-// A check of the unit's own processes needs a unit that has some; says so at the check.
-void check_own_processes(Reader& unit, const UnitSpec&);
+// A check of the unit's own processes or output needs a unit that has some; says so at the check.
+void check_kind_of_checks(Reader& unit, const UnitSpec&);
 
 } // namespace keepwell::config

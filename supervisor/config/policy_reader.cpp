@@ -11,7 +11,7 @@ namespace {
 constexpr std::string_view kPolicyKeys[] = {
     "restart", "success_exit_codes", "failures", "successes", "window", "backoff", "budget", "stop",
     "ladder"};
-constexpr std::int64_t kManyTimes = 1'000'000;
+constexpr std::int64_t kMostTimes = 1'000'000;
 
 void read_exit_codes(Reader& reader, std::vector<int>& to) {
     const Node* found = reader.take("success_exit_codes");
@@ -112,29 +112,24 @@ void read_stop(Reader& reader, StopPolicy& to) {
     stop.finish();
 }
 
-constexpr std::string_view kStepHelp = " (a step is \"restart\", \"reload\", \"free-port\", { exec "
-                                       "= [\"program\"] } or { restart = \"unit\" })";
+constexpr std::string_view kStepHelp = " (a step is \"restart\", \"reload\", \"free-port\", "
+                                       "\"reset-failed\", { exec = [\"program\"] } or "
+                                       "{ restart = \"unit\" })";
 
 struct StepName {
     std::string_view word;
     LadderKind kind;
-    bool available;
 };
-constexpr StepName kStepNames[] = {{"restart", LadderKind::Restart, true},
-                                   {"reload", LadderKind::Reload, true},
-                                   {"free-port", LadderKind::FreePort, true},
-                                   {"reset-failed", LadderKind::ResetFailed, false}};
+constexpr StepName kStepNames[] = {{"restart", LadderKind::Restart},
+                                   {"reload", LadderKind::Reload},
+                                   {"free-port", LadderKind::FreePort},
+                                   {"reset-failed", LadderKind::ResetFailed}};
 
-// False when the step is unknown or not available; both are reported.
+// False when the step is unknown, which is reported.
 bool read_step_word(Reader& reader, const Node& at, std::string_view word, LadderStep& step) {
     const auto* it = std::ranges::find(kStepNames, word, &StepName::word);
     if (it == std::end(kStepNames)) {
         reader.error(at, quote(word) + " is not a step" + std::string(kStepHelp));
-        return false;
-    }
-    if (!it->available) {
-        reader.messages().warning(at.where, "cannot use " + at.path + ": the step " +
-                                                std::string(word) + " is not available yet");
         return false;
     }
     step.kind = it->kind;
@@ -211,8 +206,8 @@ Policy read_policy(Reader& reader) {
                                 {"never", RestartMode::Never}},
                                policy.restart);
     read_exit_codes(reader, policy.success_exit_codes);
-    reader.integer("failures", policy.failures, 1, kManyTimes);
-    reader.integer("successes", policy.successes, 1, kManyTimes);
+    reader.integer("failures", policy.failures, 1, kMostTimes);
+    reader.integer("successes", policy.successes, 1, kMostTimes);
     read_window(reader, policy.window);
     read_backoff(reader, policy.backoff);
     read_budget(reader, policy.budget);

@@ -34,7 +34,7 @@ void check_hard_limit(Reader& limits, const LimitKey& key, std::uint64_t value) 
 }
 
 constexpr std::uint64_t kLeastMemory = 1U << 20; // less than any program needs to start
-constexpr std::int64_t kMostCpu = 100'000;
+constexpr std::int64_t kMostCpuSeconds = 100'000;
 constexpr std::int64_t kMostPids = 4'000'000;
 
 // The limits of the whole tree, which cgroups enforce.
@@ -46,7 +46,7 @@ void read_tree_limits(Reader& limits, LimitSpec& to) {
             limits.error(*limits.node().find("memory"), "no program can start in less than 1M");
     }
     std::uint32_t count = 0;
-    if (limits.integer("cpu", count, 1, kMostCpu)) to.cpu = count;
+    if (limits.integer("cpu", count, 1, kMostCpuSeconds)) to.cpu = count;
     if (limits.integer("pids", count, 1, kMostPids)) to.pids = count;
 }
 

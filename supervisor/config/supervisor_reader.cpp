@@ -62,6 +62,60 @@ void read_api(Reader& supervisor, SupervisorSpec& to) {
     api.finish();
 }
 
+// { warning, critical }: either may be left out, and the two must be in order.
+template <class T, class Read>
+void read_threshold(Reader& metrics, std::string_view key, Threshold<T>& to, std::string_view order,
+                    const Read& read) {
+    const Node* found = metrics.table(key);
+    if (found == nullptr) return;
+    Reader reader(*found, metrics.messages());
+    Threshold<T> value = to;
+    const bool warning = read(reader, "warning", value.warning);
+    const bool critical = read(reader, "critical", value.critical);
+    if (reader.finish() != 0) return;
+    const auto usable = [&](const char* name, bool taken) {
+        return taken || found->find(name) == nullptr;
+    };
+    if (!usable("warning", warning) || !usable("critical", critical)) return;
+    if (value.critical < value.warning) return metrics.error(*found, std::string(order));
+    to = value;
+}
+
+void read_percent(Reader& metrics, std::string_view key, Threshold<double>& to) {
+    read_threshold(metrics, key, to, "critical is below warning (raise critical)",
+                   [](Reader& reader, std::string_view name, double& value) {
+                       return reader.number(name, value, 0.0, 100.0);
+                   });
+}
+
+void read_disk_paths(Reader& metrics, std::vector<std::string>& to) {
+    std::vector<std::string> paths;
+    if (!metrics.texts("paths", paths)) return;
+    for (const Node& item : metrics.node().find("paths")->items) {
+        if (!item.text.starts_with('/'))
+            metrics.error(item, quote(item.text) + " is relative (write the whole path)");
+    }
+    to = std::move(paths);
+}
+
+void read_metrics(Reader& supervisor, MetricsSpec& to) {
+    const Node* found = supervisor.table("metrics");
+    if (found == nullptr) return;
+    Reader metrics(*found, supervisor.messages());
+    metrics.duration("interval", to.interval, 100ms);
+    metrics.duration("per_unit", to.per_unit, 100ms);
+    read_percent(metrics, "cpu", to.cpu);
+    read_percent(metrics, "memory", to.memory);
+    read_percent(metrics, "disk", to.disk);
+    read_threshold(metrics, "response", to.response,
+                   "critical is shorter than warning (raise critical)",
+                   [](Reader& reader, std::string_view name, Duration& value) {
+                       return reader.duration(name, value, 1ms);
+                   });
+    read_disk_paths(metrics, to.paths);
+    metrics.finish();
+}
+
 void read_table(const Node& table, SupervisorSpec& to, Messages& messages) {
     Reader reader(table, messages);
     read_folder(reader, "runtime_dir", to.runtime_dir);
@@ -76,7 +130,8 @@ void read_table(const Node& table, SupervisorSpec& to, Messages& messages) {
     reader.integer("restarts_per_minute", to.restarts_per_minute, 0, 1'000'000);
     reader.number("health_threshold", to.health_threshold, 0.0, 1.0);
     read_api(reader, to);
-    for (const std::string_view key : {"metrics", "history"}) reader.later(key);
+    read_metrics(reader, to.metrics);
+    reader.later("history");
     reader.finish();
 }
 

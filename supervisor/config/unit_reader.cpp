@@ -1,6 +1,7 @@
 #include "supervisor/config/unit_reader.h"
 
 #include "supervisor/config/check_reader.h"
+#include "supervisor/config/kind_reader.h"
 #include "supervisor/config/local_check_reader.h"
 #include "supervisor/config/pattern.h"
 #include "supervisor/config/policy_reader.h"
@@ -13,13 +14,21 @@
 namespace keepwell::config {
 namespace {
 
-// Child when nothing says another kind; nullopt for kinds of later versions and contradictions.
-std::optional<UnitKind> read_kind(Reader& unit, bool is_template) {
+// External when nothing says another kind; nullopt for contradictions.
+std::optional<UnitKind> read_kind(Reader& unit) {
     const Node* first = nullptr;
-    bool later = false;
-    for (const std::string_view key : {"command", "shell", "pidfile", "systemd", "match"}) {
+    UnitKind kind = UnitKind::External;
+    struct KindKey {
+        std::string_view key;
+        UnitKind kind;
+    };
+    constexpr KindKey kKeys[] = {{"command", UnitKind::Child},
+                                 {"shell", UnitKind::Child},
+                                 {"pidfile", UnitKind::PidFile},
+                                 {"systemd", UnitKind::Systemd},
+                                 {"match", UnitKind::Match}};
+    for (const auto& [key, its_kind] : kKeys) {
         const Node* found = unit.node().find(key);
-        if (key != "command" && key != "shell") static_cast<void>(unit.take(key));
         if (found == nullptr) continue;
         const bool both_commands = key == "shell" && first != nullptr;
         if (first != nullptr && !both_commands) {
@@ -28,17 +37,10 @@ std::optional<UnitKind> read_kind(Reader& unit, bool is_template) {
                                       " too (a unit is one of command, pidfile, systemd, match)");
             return std::nullopt;
         }
+        if (first == nullptr) kind = its_kind;
         if (first == nullptr) first = found;
-        later = key != "command" && key != "shell";
     }
-    if (first == nullptr) return UnitKind::External;
-    if (!later) return UnitKind::Child;
-    if (!is_template) {
-        unit.messages().warning(first->key_where, "cannot use " + first->path + ": " + first->key +
-                                                      " units are not available yet; the unit is "
-                                                      "left out");
-    }
-    return std::nullopt;
+    return kind;
 }
 
 void read_ready(Reader& unit, ReadySpec& to) {
@@ -134,17 +136,7 @@ void read_switches(Reader& unit, UnitSpec& spec, const Context& context) {
     unit.texts("after", spec.after);
     unit.duration("ready_timeout", spec.ready_timeout, 1ms);
     unit.duration("start_timeout", spec.start_timeout, 1ms);
-    for (const std::string_view key : {"log_files", "bus", "capture"}) unit.later(key);
-}
-
-void check_kind_keys(Reader& unit, const UnitSpec& spec) {
-    if (const Node* start = unit.node().find("start_command"); start != nullptr) {
-        unit.error(*start,
-                   spec.kind == UnitKind::Child
-                       ? "belongs to pidfile and match units (command starts this one)"
-                       : "the unit has nothing that could be started by it (use command, or "
-                         "set pidfile)");
-    }
+    unit.later("capture");
 }
 
 // Tables below a unit that are no key of it are usually a name with a dot and no quotes.
@@ -166,20 +158,21 @@ std::optional<UnitSpec> read_unit(const RawUnit& raw, const UnitTables& tables, 
                                   Context& context) {
     Reader unit(raw.node, context.messages);
     UnitSpec spec;
-    const std::optional<UnitKind> kind = read_kind(unit, is_template);
+    const std::optional<UnitKind> kind = read_kind(unit);
     spec.kind = kind.value_or(UnitKind::External);
     read_display(unit, raw, spec);
     read_switches(unit, spec, context);
     spec.policy = read_unit_policy(unit, tables, context);
     read_process(unit, spec.process, context);
     read_log(unit, spec.log);
+    read_kind_keys(unit, spec, context);
     read_ready(unit, spec.ready);
     if (const Node* checks = unit.table("check")) {
         spec.checks = read_checks(*checks, tables.check_defaults, spec, context);
     }
     if (!is_template) check_ready(unit, spec);
-    if (!is_template && kind) check_own_processes(unit, spec);
-    if (kind) check_kind_keys(unit, spec);
+    if (!is_template && kind) check_kind_of_checks(unit, spec);
+    if (kind) check_kind_keys(unit, spec, is_template);
     note_policy_keys(unit);
     hint_dotted_names(raw.node, context.messages);
     const std::size_t unknown = unit.finish();

@@ -25,8 +25,7 @@ struct RawUnit {
     Node node;
 };
 
-// nullopt: left out (a kind of a later version, with a warning) or too broken to go on. A template
-// without units is read the same way, for its errors only.
+// nullopt: too broken to go on. A template without units is read the same way, for its errors only.
 std::optional<UnitSpec> read_unit(const RawUnit&, const UnitTables&, bool is_template, Context&);
 
 } // namespace keepwell::config

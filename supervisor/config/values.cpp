@@ -1,6 +1,7 @@
 #include "supervisor/config/values.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 
@@ -20,6 +21,10 @@ constexpr Scale kTimes[] = {{"ms", 1e6},        {"us", 1e3},           {"ns", 1}
                             {"s", 1e9},         {"m", 60 * 1e9},       {"h", 3600 * 1e9},
                             {"d", 86400 * 1e9}, {"w", 7 * 86400 * 1e9}};
 constexpr double kLongest = 100 * 365.25 * 86400 * 1e9;
+
+constexpr std::size_t kLongestUnitName = 255; // systemd's own limit
+constexpr std::array kUnitTypes = {".service", ".socket", ".timer", ".mount",  ".target",   ".path",
+                                   ".slice",   ".scope",  ".swap",  ".device", ".automount"};
 
 // "12", "1.5": digits with at most one point, which stands between digits. Cuts it off `text`.
 bool take_number(std::string_view& text, double& value) {
@@ -143,6 +148,23 @@ Status check_host_port(std::string_view text) {
     std::uint64_t port = 0;
     if (!parse_whole(text.substr(colon + 1), port) || port > 65535) return bad;
     return Done{};
+}
+
+Result<std::string> systemd_unit_name(std::string_view text) {
+    const auto is_part = [](char c) {
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        const bool digit = c >= '0' && c <= '9';
+        return letter || digit || std::string_view(":-_.\\@*?").find(c) != std::string_view::npos;
+    };
+    if (text.empty() || !std::ranges::all_of(text, is_part))
+        return Error{quote(text) + " is no name of a systemd unit (like \"nginx.service\")"};
+    std::string name(text);
+    const bool typed =
+        std::ranges::any_of(kUnitTypes, [&](const char* type) { return name.ends_with(type); });
+    if (!typed) name += ".service";
+    if (name.size() > kLongestUnitName)
+        return Error{"longer than the 255 bytes that a systemd unit's name can have"};
+    return name;
 }
 
 Status check_http_url(std::string_view text) {

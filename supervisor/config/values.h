@@ -27,6 +27,8 @@ Result<std::uint32_t> parse_umask(std::string_view);
 Status check_host_port(std::string_view);
 // http:// or https:// with a host.
 Status check_http_url(std::string_view);
+// "nginx" -> "nginx.service"; "worker@*.service" and what has a type stay as they are.
+Result<std::string> systemd_unit_name(std::string_view);
 // ^[a-z0-9][a-z0-9_.:@-]{0,62}$
 bool is_unit_key(std::string_view) noexcept;
 // What getenv can find: no '=', no NUL, not empty.

@@ -1,6 +1,8 @@
 #include "supervisor/engine/engine.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <exception>
 
 namespace keepwell {
 
@@ -121,21 +123,44 @@ void Engine::drain() {
     while (!queue_.empty()) {
         Item item = std::move(queue_.front());
         queue_.pop_front();
-        if (item.unit < slots_.size() && slots_[item.unit]) apply(item);
+        if (item.unit < slots_.size() && slots_[item.unit])
+            guarded(item.unit, [&] { apply(item); });
     }
     draining_ = false;
 }
 
+// The unit may be gone when the call is over.
+template <class F>
+bool Engine::guarded(UnitIndex i, const F& call) noexcept {
+    try {
+        call();
+        return true;
+    } catch (const std::exception& e) {
+        const bool known = i < slots_.size() && slots_[i];
+        listener_.on_thrown(known ? slots_[i]->spec.key : "?", e.what());
+    }
+    return false;
+}
+
 void Engine::apply(Item& item) {
     Slot& slot = *slots_[item.unit];
-    UnitRecord before = slot.record;
-    Step next = step(slot.spec, std::move(slot.record), item.event, clock_.now(), jitter_());
+    const UnitRecord before = slot.record;
+    Step next = step(slot.spec, before, item.event, clock_.now(), jitter_());
     slot.record = std::move(next.record);
     const bool changed = differs(before, slot.record);
-    listener_.on_step(
-        {item.unit, slot.spec, before, slot.record, item.event, item.text, next.effects, changed});
-    for (const Effect& effect : next.effects)
-        if (!std::holds_alternative<Note>(effect)) listener_.on_effect(item.unit, effect);
+    guarded(item.unit, [&] {
+        listener_.on_step({item.unit, slot.spec, before, slot.record, item.event, item.text,
+                           next.effects, changed});
+    });
+    for (const Effect& effect : next.effects) {
+        if (std::holds_alternative<Note>(effect)) continue;
+        const bool done = guarded(item.unit, [&] { listener_.on_effect(item.unit, effect); });
+        // A stop has a deadline of its own; for a start nobody else would answer.
+        if (const auto* spawn = std::get_if<effect::Spawn>(&effect); spawn != nullptr && !done)
+            post(item.unit,
+                 event::SpawnFailed{spawn->generation, SpawnStage::Prepare, ENOMEM, true},
+                 {"internal error", "", -1});
+    }
     sync_timers(item.unit);
     if (before.state != slot.record.state || before.health != slot.record.health)
         update_dependents(item.unit);
@@ -192,6 +217,13 @@ void Engine::erase_if_done(UnitIndex i) {
     const Slot& slot = *slots_[i];
     if (!slot.retiring || slot.record.tree_alive || slot.record.main_alive) return;
     if (slot.record.state != State::Stopped && slot.spec.kind != UnitKind::External) return;
+    erase(i);
+}
+
+void Engine::release(UnitIndex i) { erase(i); }
+
+void Engine::erase(UnitIndex i) {
+    const Slot& slot = *slots_[i];
     const std::string key = slot.spec.key;
     for (const auto& armed : slot.timers)
         if (armed.id != 0) timers_.cancel(armed.id);

@@ -6,6 +6,10 @@
 // publish) -> effects to on_effect, in order -> timers follow the record's deadlines -> dependents
 // of a unit whose state or health changed get event::Dependencies. A slot's index stays valid until
 // retire()d unit is erased; then it may be reused. One thread; nothing blocks.
+//
+// What a listener throws ends only the call that threw: the event's other effects, the unit's
+// timers and every other unit go on, and on_thrown() tells it; a start that threw is a start that
+// failed. A step that throws leaves the record as it was.
 #pragma once
 
 #include "units/machine.h"
@@ -46,6 +50,8 @@ class EngineListener {
     virtual void on_step(const StepInfo&) = 0;
     virtual void on_effect(UnitIndex, const Effect&) = 0;
     virtual void on_erased(UnitIndex, const std::string& key) = 0;
+    // An exception came out of one of the calls above or of a step. Must not throw itself.
+    virtual void on_thrown(const std::string& key, const char* what) noexcept = 0;
 };
 
 class Engine {
@@ -62,7 +68,8 @@ class Engine {
     void replace(
         UnitIndex,
         UnitSpec); // new spec; counters of checks with an equal id are kept; call link() after
-    void retire(UnitIndex); // stop it, then forget it
+    void retire(UnitIndex);  // stop it, then forget it
+    void release(UnitIndex); // forget it and let it run; not from inside a callback
     void post(UnitIndex, Event, EventText = {});
 
     std::optional<UnitIndex> find(const std::string& key) const;
@@ -94,11 +101,14 @@ class Engine {
 
     void drain();
     void apply(Item&);
+    template <class F>
+    bool guarded(UnitIndex, const F&) noexcept; // did it return?
     void sync_timers(UnitIndex);
     void update_dependents(UnitIndex);
     void post_dependencies(UnitIndex);
     event::Dependencies dependencies_of(const Slot&) const;
     void erase_if_done(UnitIndex);
+    void erase(UnitIndex);
 
     const Clock& clock_;
     Timers& timers_;

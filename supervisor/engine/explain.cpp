@@ -118,6 +118,11 @@ std::string scope_text(KillScope scope) {
 
 std::string stop_text(const UnitSpec& spec) {
     const StopPolicy& stop = spec.policy.stop;
+    if (spec.kind == UnitKind::Systemd)
+        return "stop job of systemd, whose TimeoutStopSec= decides about SIGKILL; down when it "
+               "takes "
+               "more than " +
+               period_text(stop.timeout);
     const std::string first =
         spec.process.stop_command.empty() ? signal_name(stop.signal) : "stop_command";
     return first + ", after " + period_text(stop.timeout) + " " + scope_text(stop.kill);

@@ -12,7 +12,7 @@ namespace keepwell {
 namespace {
 
 bool is_instance_of(const UnitSpec& u, const std::string& base) {
-    return u.instance && u.key.size() > base.size() && u.key.compare(0, base.size(), base) == 0 &&
+    return u.key.size() > base.size() && u.key.compare(0, base.size(), base) == 0 &&
            u.key[base.size()] == '@';
 }
 
@@ -61,6 +61,25 @@ Result<std::vector<std::string>> resolve_names(const std::vector<const UnitSpec*
     for (const UnitSpec* u : units)
         if (wanted.count(u->key) != 0) keys.push_back(u->key);
     return keys;
+}
+
+std::string instance_key(const std::string& pattern_key, const std::string& unit) {
+    constexpr std::size_t kLongestKey = 63;
+    std::string part = unit.substr(0, unit.rfind('.'));
+    if (const auto at = part.find('@'); at != std::string::npos) part.erase(0, at + 1);
+    std::string clean;
+    for (const char c : part) {
+        const bool keeps = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+                           c == '.' || c == ':' || c == '-' || c == '@';
+        const bool upper = c >= 'A' && c <= 'Z';
+        clean += keeps ? c : upper ? static_cast<char>(c - 'A' + 'a') : '-';
+    }
+    const std::string key = pattern_key + "@" + clean;
+    if (clean == part && key.size() <= kLongestKey) return key;
+    std::uint32_t hash = 2166136261U; // FNV-1a
+    for (const char c : unit) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619U;
+    const std::string mark = "-" + std::to_string(hash);
+    return key.substr(0, kLongestKey - mark.size()) + mark;
 }
 
 } // namespace keepwell

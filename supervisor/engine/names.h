@@ -15,4 +15,8 @@ namespace keepwell {
 Result<std::vector<std::string>> resolve_names(const std::vector<const UnitSpec*>& units,
                                                const std::vector<std::string>& names);
 
+// The key of a unit that a pattern found: "workers@mail" for worker@mail.service. What a key cannot
+// have is replaced, and a hash keeps such keys apart.
+std::string instance_key(const std::string& pattern_key, const std::string& unit);
+
 } // namespace keepwell

@@ -38,9 +38,10 @@ std::string budget_text(const Note& n, const UnitSpec& spec) {
 }
 
 std::string spawn_failure(const Note& n, const StepInfo& info) {
+    const bool of_command = n.stage == SpawnStage::PreStart || n.stage == SpawnStage::StartCommand;
     const std::string where =
-        n.stage == SpawnStage::PreStart
-            ? fmt::format("pre_start ended with {}", n.code)
+        of_command
+            ? fmt::format("{} ended with {}", to_string(n.stage), n.code)
             : fmt::format("{}: {}", to_string(n.stage), std::strerror(static_cast<int>(n.code)));
     return info.text.detail.empty() ? where : info.text.detail;
 }
@@ -68,6 +69,10 @@ NoteText exit_note(const Note& n, const StepInfo& info) {
     return {"exit", "", text, info.text.detail, unexpected(info)};
 }
 
+std::string_view effect_word(CheckEffect effect) {
+    return effect == CheckEffect::None ? "shown only" : to_string(effect);
+}
+
 } // namespace
 
 NoteText describe(const Note& n, const StepInfo& info,
@@ -79,7 +84,10 @@ NoteText describe(const Note& n, const StepInfo& info,
     case NoteKind::CheckPassed: return check_note(n, info);
     case NoteKind::Tripped:
         return {"trip", check_id(n, spec),
-                fmt::format("{} of {} failed: down; policy {}", n.count, n.of, spec.policy.name),
+                fmt::format("{} of {} failed: {}; policy {}", n.count, n.of,
+                            n.check < spec.checks.size() ? effect_word(spec.checks[n.check].effect)
+                                                         : "down",
+                            spec.policy.name),
                 "", true};
     case NoteKind::HeldByStormGuard:
         return {"held", check_id(n, spec),
@@ -89,6 +97,7 @@ NoteText describe(const Note& n, const StepInfo& info,
     case NoteKind::WouldRestart:
         return {"held", "", "would restart, but " + why_not(n.code), "", false};
     case NoteKind::StopBegan:
+        if (spec.kind == UnitKind::Systemd) return {"stop", "", "stop job", "", false};
         return {"stop", "",
                 spec.process.stop_command.empty() ? signal_name(static_cast<int>(n.code))
                                                   : "stop_command",
@@ -139,6 +148,25 @@ NoteText describe(const Note& n, const StepInfo& info,
     case NoteKind::OperatorStop: return {"operator", "", "stop" + by(info), "", false};
     case NoteKind::OperatorRestart: return {"operator", "", "restart" + by(info), "", false};
     case NoteKind::OperatorReset: return {"operator", "", "reset" + by(info), "", false};
+    case NoteKind::Appeared:
+        return {"appear", "",
+                n.code > 0 ? fmt::format("pid {} is there, not started by keepwell", n.code)
+                           : "is there, not started by keepwell",
+                info.text.detail, false};
+    case NoteKind::Gone: return exit_note(n, info);
+    case NoteKind::StoppedElsewhere:
+        return {"stopped", "", "stopped on purpose, not by keepwell: stays stopped",
+                info.text.detail, false};
+    case NoteKind::Held:
+        return {"held", "", "systemd restarts it by its own Restart=; keepwell waits",
+                info.text.detail, false};
+    case NoteKind::Blinded:
+        return {"blind", "",
+                fmt::format("{}; no action while nothing can be seen",
+                            to_string(static_cast<Blindness>(n.code))),
+                info.text.detail, false};
+    case NoteKind::StopRefused:
+        return {"stop", "", "refused, so it goes on", info.text.detail, true};
     case NoteKind::Unkillable:
         return {"kill", "", "SIGKILL did not end it; nothing is started beside it",
                 info.text.detail, true};

@@ -35,20 +35,30 @@ const char* trigger_of(const Reason& reason) {
     switch (reason.kind) {
     case ReasonKind::CheckFailing:
     case ReasonKind::CheckWarning: return "check";
-    case ReasonKind::Exited: return "exit";
+    case ReasonKind::Exited:
+    case ReasonKind::Held: return "exit";
     case ReasonKind::SpawnFailed:
     case ReasonKind::HostBusy:
     case ReasonKind::NotReady: return "start_failure";
     case ReasonKind::Dependency: return "dependency";
     case ReasonKind::Operator:
     case ReasonKind::Autostart:
+    case ReasonKind::StoppedElsewhere:
     case ReasonKind::Shutdown: return "operator";
     case ReasonKind::None:
+    case ReasonKind::Blind:
     case ReasonKind::BudgetSpent:
     case ReasonKind::Unkillable:
     case ReasonKind::Completed: return "";
     }
     return "";
+}
+
+std::string response_status(std::optional<double> ms, const Threshold<Duration>& limit) {
+    if (!ms) return "";
+    const std::chrono::duration<double, std::milli> took(*ms);
+    if (took >= limit.critical) return "critical";
+    return took >= limit.warning ? "warning" : "ok";
 }
 
 double seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
@@ -75,6 +85,12 @@ double HourlyRate::percent(WallTime now) const noexcept {
             failed += m.failed;
         }
     return runs == 0 ? 0.0 : 100.0 * failed / runs;
+}
+
+bool UnitView::set_figures(ProcessFigures f) {
+    if (f == figures_) return false;
+    figures_ = std::move(f);
+    return true;
 }
 
 void UnitView::step(const StepInfo& info, WallTime now) {
@@ -106,7 +122,7 @@ void UnitView::step(const StepInfo& info, WallTime now) {
             attempt_error_ = describe(*a.last_exit);
         }
     }
-    if (!a.main_alive) figures_ = {};
+    if (!a.main_alive || a.generation != info.before.generation) figures_ = {};
     if (a.state == State::Running || a.state == State::Stopped) hint_.clear();
     if (std::holds_alternative<event::SpawnFailed>(info.event)) spawn_detail_ = info.text.detail;
     if (a.paused && !info.before.paused) paused_by_ = info.text.who;
@@ -130,6 +146,7 @@ void UnitView::observe(const UnitSpec& spec, const Observation& o, WallTime now)
     c.code = o.code;
     c.time = now;
     if (o.cert_expires_at) c.cert_expires_at = *o.cert_expires_at;
+    if (!o.reported.json.empty()) c.reported = o.reported;
     rate_.add(now, failed);
 }
 
@@ -167,7 +184,8 @@ std::string UnitView::reason_text(const UnitSpec& spec, const UnitRecord& r,
     const bool of_check =
         r.reason.kind == ReasonKind::CheckFailing || r.reason.kind == ReasonKind::CheckWarning;
     if (of_check && r.reason.check < checks_.size()) detail = checks_[r.reason.check].output;
-    if (r.reason.kind == ReasonKind::SpawnFailed) detail = spawn_detail_;
+    if (r.reason.kind == ReasonKind::SpawnFailed || r.reason.kind == ReasonKind::HostBusy)
+        detail = spawn_detail_;
     std::string text = describe(r.reason, spec, x.key_of, detail);
     if (!hint_.empty()) text += (text.empty() ? "" : "; ") + hint_;
     const auto retry = r.deadline(TimerKind::Retry);
@@ -210,6 +228,7 @@ void UnitView::fill_checks(UnitSnapshot& s, const UnitSpec& spec, const UnitReco
         v.component = c.component;
         v.failing_since = texts.failing_since;
         v.cert_expires_at = texts.cert_expires_at;
+        if (s.reported.json.empty()) s.reported = texts.reported;
         if (const auto* http = std::get_if<HttpCheckSpec>(&c.probe)) {
             v.slow_ms = std::chrono::duration<double, std::milli>(c.slow).count();
             v.url = display_url(http->url);
@@ -307,7 +326,9 @@ UnitSnapshot UnitView::snapshot(const UnitSpec& spec, const UnitRecord& r, const
     s.open_fds = figures_.open_fds;
     s.threads = figures_.threads;
     s.pids = figures_.pids;
+    s.process_count = figures_.process_count;
     if (s.pids.empty() && s.pid != 0) s.pids = {s.pid};
+    s.response_status = response_status(s.response_ms, x.response);
     s.history_states = history_;
     s.history_latency_ms = latency_;
     s.history_step_s = x.history_step_s;

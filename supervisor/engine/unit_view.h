@@ -31,15 +31,17 @@ class HourlyRate {
 struct ProcessFigures { // sampled; see supervisor/app/metrics
     std::optional<double> cpu_percent, memory_percent;
     std::optional<std::uint64_t> memory_bytes, open_fds, threads;
-    std::vector<std::int64_t> pids;
+    std::vector<std::int64_t> pids; // the first of them
+    std::uint64_t process_count = 0;
+    bool operator==(const ProcessFigures&) const = default;
 };
 
 class UnitView {
   public:
     void step(const StepInfo&, WallTime now);
     void observe(const UnitSpec&, const Observation&, WallTime now);
-    void tick(const UnitRecord&); // one history step
-    void set_figures(ProcessFigures f) { figures_ = std::move(f); }
+    void tick(const UnitRecord&);     // one history step
+    bool set_figures(ProcessFigures); // false = nothing new
     void set_log(std::uint64_t dropped, std::string error);
     bool set_status(std::string text); // the daemon's own words; false = nothing new
     void set_hint(std::string text) {
@@ -55,6 +57,7 @@ class UnitView {
         bool tree_certain = false;
         double history_step_s = 30;
         std::vector<std::string> warnings = {}; // see UnitSnapshot
+        Threshold<Duration> response = MetricsSpec{}.response;
     };
     UnitSnapshot snapshot(const UnitSpec&, const UnitRecord&, const Context&) const;
     // The text of the table's last column.
@@ -68,6 +71,7 @@ class UnitView {
         WallTime time, failing_since;
         CheckOutcome outcome = CheckOutcome::Pass;
         WallTime cert_expires_at;
+        Reported reported;
     };
     void fill_checks(UnitSnapshot&, const UnitSpec&, const UnitRecord&, const Context&) const;
     void fill_restarts(UnitSnapshot&, const UnitSpec&, const UnitRecord&, const Context&) const;

@@ -205,6 +205,7 @@ struct Keeper {
     Supervisor supervisor;
     Manager manager;
     Upgrade upgrade;
+    std::int64_t rewatch_ns = 0;   // a descriptor could not be watched: then all are tried again
     std::int64_t next_reap_ns = 0; // look for orphans; 0 = no sign of any
     bool scan_wanted = false;      // a tree without a cgroup may have ended
     std::int64_t next_scan_ns = 0;
@@ -226,6 +227,7 @@ enum class Source : std::uint8_t {
     RecordStage,
     UpgradeCheck
 };
+// Where the kernel has no room for one more, it is tried again until it has.
 void watch(Keeper&, int fd, std::uint32_t events, Source, std::uint32_t index, std::uint32_t serial,
            bool modify = false);
 // Closes it and takes it out of the set. Closing alone would not: a child that has not reached its

@@ -275,6 +275,7 @@ void KeeperClient::Impl::give(const std::string& key, Instance& i, Ends ends) {
 void KeeperClient::Impl::main_changed(const wire::Report& m) {
     const std::string key = m.header.key;
     instances[key].pid = m.pid;
+    if (m.error == 0) instances[key].exited = false; // of a command that left a daemon behind
     if (hooks.on_main) hooks.on_main(key, m.header.generation, m.pid, m.error);
 }
 
@@ -312,7 +313,7 @@ void KeeperClient::Impl::spawn_failed(const wire::Report& m) {
     send_ack(key, generation, wire::kAckFailure);
     if (listener == nullptr) return;
     if (!adopted) {
-        listener->on_spawn_failed(key, generation, stage_of(m.stage), m.error);
+        listener->on_spawn_failed(key, generation, stage_of(m.stage), m.error, "");
         return;
     }
     // Listed as alive between its clone and its exec: for the listener it lived and ended.
@@ -338,7 +339,7 @@ void KeeperClient::Impl::tree_empty(const wire::Report& m) {
 void KeeperClient::Impl::report_unsent() {
     for (const Unsent& u : std::exchange(unsent, {}))
         if (listener != nullptr)
-            listener->on_spawn_failed(u.key, u.generation, SpawnStage::Prepare, u.error);
+            listener->on_spawn_failed(u.key, u.generation, SpawnStage::Prepare, u.error, "");
 }
 
 KeeperClient::KeeperClient(uv::Loop& loop, const Clock& clock, int fd, Hooks hooks)

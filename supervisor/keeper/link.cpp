@@ -73,7 +73,9 @@ bool Link::send_now(const Outgoing& out) {
         std::memcpy(CMSG_DATA(c), &fd, sizeof fd);
     }
     if (::sendmsg(fd_.get(), &m, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0) return true;
-    return errno != EAGAIN && errno != ENOBUFS && errno != EINTR; // a dead peer is met by reading
+    // What passes is tried again; a dead peer is met by reading.
+    return errno != EAGAIN && errno != ENOBUFS && errno != EINTR && errno != ENOMEM &&
+           errno != ETOOMANYREFS;
 }
 
 void Link::send(std::string message, UniqueFd fd) {

@@ -25,6 +25,7 @@ namespace keepwell::keeper {
 namespace {
 
 constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kRewatchNs = kSecond / 4;
 constexpr std::int64_t kReapAfterNs = kSecond / 5;
 constexpr std::uint32_t kFirstBackoffMs = 100, kLastBackoffMs = 5000;
 constexpr std::int64_t kFirstSignNs = 60 * kSecond; // of a supervisor that has just started
@@ -277,6 +278,7 @@ int wait_ms(const Keeper& k, std::int64_t now) {
         at(r->deadline_ns);
         if (r->pidfd) at(r->kill_at_ns);
     }
+    at(k.rewatch_ns);
     at(k.next_reap_ns);
     if (k.scan_wanted) at(k.next_scan_ns == 0 ? now : k.next_scan_ns);
     if (s.watchdog && s.pid != 0) at(s.next_tick_ns);
@@ -321,11 +323,33 @@ void dispatch(Keeper& k, const epoll_event& event) {
     }
 }
 
+// Whose descriptor is not in the set would never be heard of again.
+void rewatch(Keeper& k) {
+    k.rewatch_ns = 0;
+    const auto again = [&k](const Fd& fd, Source source, std::uint32_t index,
+                            std::uint32_t serial) {
+        if (fd) watch(k, fd.get(), EPOLLIN, source, index, serial);
+    };
+    const Supervisor& s = k.supervisor;
+    again(k.signals, Source::Signals, 0, 0);
+    again(k.inotify, Source::Inotify, 0, 0);
+    again(s.link, Source::Link, 0, s.serial);
+    again(s.pidfd, Source::SupervisorExit, 0, s.serial);
+    again(k.upgrade.pidfd, Source::UpgradeCheck, 0, 0);
+    for (std::uint32_t i = 0; i < k.record_count; ++i) {
+        const Record* r = k.records[i];
+        if (r == nullptr) continue;
+        again(r->pidfd, Source::RecordExit, r->index, r->serial);
+        again(r->stage_pipe, Source::RecordStage, r->index, r->serial);
+    }
+}
+
 void turn(Keeper& k) {
     epoll_event events[64];
     const int n = epoll_wait(k.epoll.get(), events, 64, wait_ms(k, now_ns()));
     for (int i = 0; i < n; ++i) dispatch(k, events[i]);
     check_deadlines(k, now_ns());
+    if (k.rewatch_ns != 0 && k.rewatch_ns <= now_ns()) rewatch(k);
     flush(k);
     make_spare(k);
 }
@@ -368,8 +392,10 @@ void watch(Keeper& k, int fd, std::uint32_t events, Source source, std::uint32_t
     e.events = events;
     e.data.u64 = std::uint64_t{static_cast<std::uint8_t>(source)} << 56 |
                  std::uint64_t{index & 0xffffffU} << 32 | serial;
-    if (epoll_ctl(k.epoll.get(), modify ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e) != 0)
-        say("internal error: cannot watch a descriptor: %s", std::strerror(errno));
+    if (epoll_ctl(k.epoll.get(), modify ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, fd, &e) == 0) return;
+    if (errno == EEXIST) return;
+    if (k.rewatch_ns == 0) say("cannot watch a descriptor: %s; trying again", std::strerror(errno));
+    k.rewatch_ns = now_ns() + kRewatchNs;
 }
 
 void unwatch(Keeper& k, Fd& fd) {

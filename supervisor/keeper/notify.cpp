@@ -28,7 +28,9 @@ int open_folder(const Keeper& k) {
 // process, since that still lives afterwards.
 int prove_main(Keeper& k, const Record& r, const wire::MainPidMessage& m, Fd& pidfd) {
     const auto pid = static_cast<pid_t>(m.pid);
-    if (r.phase != Phase::Running || !r.pidfd) return ESRCH;
+    // After the end of a command that put a daemon into the background, the daemon takes its place.
+    const bool after_it = r.phase == Phase::Exited && !r.tree_gone;
+    if (!after_it && (r.phase != Phase::Running || !r.pidfd)) return ESRCH;
     if (m.pid <= 1 || m.pid != pid || pid == getpid() || pid == k.supervisor.pid) return EPERM;
     pidfd.reset(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
     proc::Stat stat;
@@ -85,9 +87,15 @@ void remove_notify_socket(const Keeper& k, Record& r) {
 
 void change_main(Keeper& k, Record& r, const wire::MainPidMessage& m) {
     Fd pidfd;
-    r.main_refused = m.pid == r.pid ? 0 : prove_main(k, r, m, pidfd);
-    if (r.main_refused == 0 && m.pid != r.pid) {
+    const bool it_is = m.pid == r.pid && r.phase == Phase::Running;
+    r.main_refused = it_is ? 0 : prove_main(k, r, m, pidfd);
+    if (r.main_refused == 0 && !it_is) {
         unwatch(k, r.pidfd);
+        r.phase = Phase::Running;
+        r.exit_known = r.exit_acked = false;
+        r.exited_ns = 0;
+        if (r.tell == kTellExited) untell(k, r);
+        r.tell &= ~kTellExited;
         r.pidfd = static_cast<Fd&&>(pidfd);
         set_pid(k, r, static_cast<pid_t>(m.pid));
         r.session = getsid(r.pid);

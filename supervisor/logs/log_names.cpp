@@ -13,7 +13,10 @@ constexpr std::string_view kErrors = ".err";
 
 } // namespace
 
+bool is_daemons_own(std::string_view name) { return name.starts_with('/'); }
+
 std::string log_path(const std::string& dir, const std::string& key) {
+    if (is_daemons_own(key)) return key;
     return dir + "/" + key + ".log";
 }
 
@@ -49,6 +52,7 @@ std::optional<std::uint64_t> rotated_sequence(std::string_view file_name, std::s
 
 std::vector<std::uint64_t> rotated_sequences(const std::string& dir, const std::string& key) {
     std::vector<std::uint64_t> found;
+    if (is_daemons_own(key)) return found;
     const auto close_dir = [](DIR* d) { ::closedir(d); };
     const std::unique_ptr<DIR, decltype(close_dir)> handle(::opendir(dir.c_str()), close_dir);
     if (!handle) return found;

@@ -1,6 +1,9 @@
 // The names of a unit's log files: DIR/KEY.log, and DIR/KEY.log.SEQ once rotated,
 // DIR/KEY.log.SEQ.gz once compressed.
 //
+// A name that begins with '/' stands where a key does for a file that a daemon writes itself
+// (log_files): it is that file's path, and whoever rotates it names the old ones, so it has none.
+//
 // Sequences grow by one and are never taken from a clock. Nothing throws; a directory that cannot
 // be read has no files.
 #pragma once
@@ -14,6 +17,7 @@
 namespace keepwell {
 
 std::string log_path(const std::string& dir, const std::string& key);
+bool is_daemons_own(std::string_view name); // such a path
 // What stands for a unit's key where its stderr has a file of its own: "web.err".
 std::string errors_key(const std::string& key);
 std::optional<std::string> unit_of_errors_key(std::string_view); // nullopt: it is none

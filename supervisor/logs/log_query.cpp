@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kFirstGuess = 256; // lines looked at for each search of a level
 constexpr std::size_t kGrowth = 8;
 
-std::int64_t now_ms() {
+std::int64_t wall_ms() {
     timespec t{};
     ::clock_gettime(CLOCK_REALTIME, &t);
     return t.tv_sec * 1000 + t.tv_nsec / 1'000'000;
@@ -145,7 +145,7 @@ std::optional<LogEntry> LogCursor::rest() {
 std::optional<LogEntry> LogCursor::entry_of(TimedLine line) {
     LogEntry entry;
     entry.time_ms = own_time(line.text);
-    if (!entry.time_ms && live_) entry.time_ms = now_ms();
+    if (!entry.time_ms && live_) entry.time_ms = wall_ms();
     if (!entry.time_ms && line.written_ms != 0) entry.time_ms = line.written_ms;
     const bool goes_on = line.text.starts_with(' ') || line.text.starts_with('\t');
     if (!goes_on) head_ = own_level(line.text);

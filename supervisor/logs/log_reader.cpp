@@ -228,6 +228,7 @@ Result<OpenLog> open_log(const std::string& path) {
 
 Result<OpenLog> open_rotated_log(const std::string& dir, const std::string& key,
                                  std::uint64_t sequence) {
+    if (is_daemons_own(key)) return OpenLog{};
     // Plain first: where both are, the compressed one came last and says the same.
     auto log = open_log(rotated_path(dir, key, sequence));
     if (!log || log->exists()) return log;

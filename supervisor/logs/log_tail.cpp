@@ -12,7 +12,7 @@
 namespace keepwell {
 namespace {
 
-constexpr std::size_t kBlock = 64U << 10;
+constexpr std::size_t kTailBlock = 64U << 10;
 constexpr std::size_t kMostAtOnce = 1U << 20;
 
 } // namespace
@@ -46,7 +46,7 @@ struct LogTail::Impl {
     TimeIndex times;
     std::int64_t line_time = 0; // of the line that is not complete yet
     LineSplitter splitter{kMaxLogLine, kLogCutMark};
-    std::vector<char> block = std::vector<char>(kBlock);
+    std::vector<char> block; // while polling
 };
 
 Status LogTail::Impl::poll(std::vector<TimedLine>& lines) {
@@ -165,10 +165,11 @@ bool LogTail::Impl::is_current() const {
            named.st_ino == log.info.st_ino;
 }
 
-// A child that writes the file itself goes on in the renamed one until it is told to leave it.
+// Who writes the file itself goes on in the renamed one until it is told to leave it.
 bool LogTail::Impl::not_left_yet() const {
     struct stat fresh {
     }, old{};
+    if (is_daemons_own(key)) return ::lstat(key.c_str(), &fresh) != 0 || fresh.st_size == 0;
     const auto all = rotated_sequences(dir, key);
     return !log.packed && !all.empty() && ::lstat(log_path(dir, key).c_str(), &fresh) == 0 &&
            fresh.st_size == 0 && ::lstat(rotated_path(dir, key, all.back()).c_str(), &old) == 0 &&
@@ -201,7 +202,9 @@ LogTail& LogTail::operator=(LogTail&&) noexcept = default;
 Result<std::vector<TimedLine>> LogTail::poll_timed() {
     std::vector<TimedLine> lines;
     try {
+        impl_->block.resize(kTailBlock);
         const Status status = impl_->poll(lines);
+        std::vector<char>().swap(impl_->block);
         // Lines already read are handed out first; the error comes again with the next call.
         if (!status && lines.empty()) return status.error();
     } catch (const std::exception& e) {

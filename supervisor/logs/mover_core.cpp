@@ -38,7 +38,7 @@ std::size_t bytes_in(int pipe) {
 
 bool is_pipe(int fd) {
     struct stat info {};
-    return ::fstat(fd, &info) == 0 && S_ISFIFO(info.st_mode);
+    return ::fstat(fd, &info) != 0 || S_ISFIFO(info.st_mode); // not known: it will show
 }
 
 bool is_finished(int pipe) { // empty, and nobody can write any more
@@ -73,7 +73,8 @@ MoverCore::MoverCore(LogMover::Options options)
     epoll_event event{};
     event.events = EPOLLIN;
     event.data.u64 = kWakeId;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event) != 0)
+        throw std::system_error(errno, std::generic_category(), "cannot carry logs");
 }
 
 void MoverCore::drain_predecessor() {

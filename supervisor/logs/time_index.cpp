@@ -46,6 +46,7 @@ std::string index_path(const std::string& log_file) { return log_file + ".idx"; 
 void TimeIndexWriter::close() {
     file_.reset();
     next_at_ = 0;
+    count_ = 0;
 }
 
 bool TimeIndexWriter::open(const std::string& log_file, ino_t inode, std::uint64_t offset) {

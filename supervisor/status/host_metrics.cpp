@@ -11,13 +11,6 @@ namespace {
 
 constexpr std::size_t kSteps = 60;
 
-struct Threshold {
-    double warning, critical;
-};
-constexpr Threshold kCpu{70, 90};
-constexpr Threshold kMemory{80, 95};
-constexpr Threshold kDisk{85, 95};
-
 std::optional<double> share(std::uint64_t part, std::uint64_t whole) {
     if (whole == 0) return std::nullopt;
     return round_to(static_cast<double>(part) * 100 / static_cast<double>(whole), 100);
@@ -34,44 +27,67 @@ std::optional<double> cpu_percent(const HostMetrics& m) {
 std::optional<double> memory_percent(const HostMetrics& m) {
     return share(memory_used(m), m.memory_total);
 }
-std::optional<double> disk_percent(const HostMetrics& m) {
-    return share(m.disk_used, m.disk_used + m.disk_free);
+std::optional<double> disk_percent(const DiskFigures& d) { return share(d.used, d.used + d.free); }
+
+// The fullest; the first of what was configured when none could be looked at.
+DiskFigures fullest(const std::vector<DiskFigures>& disks) {
+    if (disks.empty()) return {};
+    return *std::ranges::max_element(
+        disks, {}, [](const DiskFigures& d) { return disk_percent(d).value_or(-1); });
 }
 
-void write_status(JsonWriter& w, std::optional<double> percent, Threshold limit) {
+std::string_view word(std::optional<double> percent, const Threshold<double>& limit) {
+    if (!percent) return {};
+    if (*percent >= limit.critical) return "critical";
+    return *percent >= limit.warning ? "warning" : "ok";
+}
+
+void write_status(JsonWriter& w, std::optional<double> percent, const Threshold<double>& limit) {
     w.key("status");
     if (!percent)
         w.null();
-    else if (*percent >= limit.critical)
-        w.value("critical");
     else
-        w.value(*percent >= limit.warning ? "warning" : "ok");
+        w.value(word(percent, limit));
 }
 
-void write_parts(JsonWriter& w, const HostMetrics& m) {
+void write_disk(JsonWriter& w, const DiskFigures& d, const Threshold<double>& limit) {
+    w.begin_object();
+    w.member("total", d.total);
+    w.member("used", d.used);
+    w.member("free", d.free);
+    w.member("percent", disk_percent(d));
+    w.member("path", foreign(d.path));
+    write_status(w, disk_percent(d), limit);
+}
+
+void write_disks(JsonWriter& w, const HostMetrics& m, const Threshold<double>& limit) {
+    w.key("disk");
+    write_disk(w, fullest(m.disks), limit);
+    w.key("paths").begin_array();
+    for (const DiskFigures& d : m.disks) {
+        write_disk(w, d, limit);
+        w.end_object();
+    }
+    w.end_array().end_object();
+}
+
+void write_parts(JsonWriter& w, const HostMetrics& m, const MetricsSpec& limits) {
     w.key("cpu").begin_object();
     w.member("percent", cpu_percent(m));
     w.member("count", m.cpu_count);
     w.key("load_average").begin_array();
     for (const double load : m.load) w.value(round_to(load, 100));
     w.end_array();
-    write_status(w, cpu_percent(m), kCpu);
+    write_status(w, cpu_percent(m), limits.cpu);
     w.end_object();
     w.key("memory").begin_object();
     w.member("total", m.memory_total);
     w.member("available", m.memory_available);
     w.member("used", memory_used(m));
     w.member("percent", memory_percent(m));
-    write_status(w, memory_percent(m), kMemory);
+    write_status(w, memory_percent(m), limits.memory);
     w.end_object();
-    w.key("disk").begin_object();
-    w.member("total", m.disk_total);
-    w.member("used", m.disk_used);
-    w.member("free", m.disk_free);
-    w.member("percent", disk_percent(m));
-    w.member("path", "/");
-    write_status(w, disk_percent(m), kDisk);
-    w.end_object();
+    write_disks(w, m, limits.disk);
 }
 
 void write_network(JsonWriter& w, const HostMetrics& m) {
@@ -88,12 +104,11 @@ std::optional<double> rate(std::uint64_t before, std::uint64_t now, double secon
 
 } // namespace
 
-void HostHistory::sample(const HostMetrics& m, WallTime now, double interval_s) {
-    const double since = static_cast<double>(now.ms - last_at_.ms) / 1000;
-    // A little early still is the next step: writers wake on whole milliseconds.
-    if (last_at_.ms != 0 && since >= 0 && since < interval_s * 0.98) return;
-    StepValues step{cpu_percent(m), memory_percent(m), disk_percent(m), {}, {}};
-    if (last_at_.ms != 0) {
+void HostHistory::add(const HostMetrics& m, WallTime now, double step_s) {
+    if (step_s != step_s_) steps_.clear();
+    StepValues step{cpu_percent(m), memory_percent(m), disk_percent(fullest(m.disks)), {}, {}};
+    if (!steps_.empty()) {
+        const double since = static_cast<double>(now.ms - last_at_.ms) / 1000;
         step.rx = rate(last_.net_received, m.net_received, since);
         step.tx = rate(last_.net_sent, m.net_sent, since);
     }
@@ -101,14 +116,14 @@ void HostHistory::sample(const HostMetrics& m, WallTime now, double interval_s) 
     if (steps_.size() > kSteps) steps_.pop_front();
     last_ = m;
     last_at_ = now;
-    step_s_ = interval_s;
+    step_s_ = step_s;
 }
 
-std::string HostHistory::json(const HostMetrics& m) const {
+std::string HostHistory::json(const HostMetrics& m, const MetricsSpec& limits) const {
     std::string out;
     JsonWriter w(out);
     w.begin_object();
-    write_parts(w, m);
+    write_parts(w, m, limits);
     w.key("network").begin_object();
     write_network(w, m);
     w.member("rx_bytes_per_s", steps_.empty() ? std::nullopt : steps_.back().rx);
@@ -130,11 +145,19 @@ std::string HostHistory::json(const HostMetrics& m) const {
     return out;
 }
 
-std::string host_metrics_json(const HostMetrics& m) {
+std::string status_words(const HostMetrics& m, const MetricsSpec& limits) {
+    std::string words(word(cpu_percent(m), limits.cpu));
+    words.append(" ").append(word(memory_percent(m), limits.memory));
+    for (const DiskFigures& d : m.disks)
+        words.append(" ").append(word(disk_percent(d), limits.disk));
+    return words;
+}
+
+std::string host_metrics_json(const HostMetrics& m, const MetricsSpec& limits) {
     std::string out;
     JsonWriter w(out);
     w.begin_object();
-    write_parts(w, m);
+    write_parts(w, m, limits);
     w.key("network").begin_object();
     write_network(w, m);
     w.end_object().end_object();

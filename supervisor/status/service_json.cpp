@@ -91,7 +91,7 @@ void write_process(JsonWriter& w, const UnitSnapshot& u) {
     if (has_process(u)) {
         std::vector<std::int64_t> pids = u.pids;
         if (pids.empty() && u.pid != 0) pids.push_back(u.pid);
-        w.member("count", pids.size());
+        w.member("count", std::max<std::uint64_t>(u.process_count, pids.size()));
         w.member("pids", pids);
         w.member("ok", !process_missing(u));
         w.member("min", 1);
@@ -186,6 +186,25 @@ std::string history_text(const UnitSnapshot& u) {
     return out;
 }
 
+void write_systemd(JsonWriter& w, const UnitSnapshot& u) {
+    w.key("systemd").begin_object();
+    if (!u.managed) {
+        nulls(w, {"state", "ok"});
+    } else {
+        const ManagedState& m = *u.managed;
+        if (m.state.empty())
+            nulls(w, {"state", "ok"});
+        else
+            w.member("state", m.state).member("ok", m.state == "active" || m.state == "reloading");
+        w.member("unit", m.unit)
+            .member("sub_state", m.sub_state)
+            .member("result", m.result)
+            .member("n_restarts", m.n_restarts)
+            .member("error", foreign(m.error));
+    }
+    w.end_object();
+}
+
 void write_identity(JsonWriter& w, const UnitSnapshot& u) {
     w.member("key", u.key);
     w.member("name", u.name.empty() ? u.key : u.name);
@@ -196,9 +215,7 @@ void write_identity(JsonWriter& w, const UnitSnapshot& u) {
     w.member("ok", u.ok);
     write_http(w, u);
     write_port(w, u);
-    w.key("systemd").begin_object();
-    nulls(w, {"state", "ok"});
-    w.end_object();
+    write_systemd(w, u);
     write_process(w, u);
     write_checks(w, u);
     w.key("health").begin_object();
@@ -210,8 +227,12 @@ void write_identity(JsonWriter& w, const UnitSnapshot& u) {
 
 void write_lifecycle(JsonWriter& w, const UnitSnapshot& u) {
     w.member("errorRate", round_to(u.error_rate, 100));
+    write_text_or_null(w, "responseStatus", u.response_status);
     w.end_object();
-    w.null_member("reported");
+    if (u.reported.json.empty())
+        w.null_member("reported");
+    else
+        w.raw_member("reported", u.reported.json);
     w.member("state", to_string(u.state));
     w.member("desired_state", to_string(u.desired));
     w.member("state_since", u.state_since);
@@ -275,6 +296,7 @@ void append_uptime(std::string& out, WallTime started, WallTime now) {
 
 ServiceText::ServiceText(const UnitSnapshot& u)
     : history(history_text(u)), started_at(u.pid != 0 ? u.started_at : WallTime{}) {
+    if (u.reported.uptime_s) JsonWriter(reported_uptime).value(*u.reported.uptime_s);
     std::string all;
     JsonWriter w(all);
     std::size_t cut = 0;
@@ -297,7 +319,10 @@ ServiceText::ServiceText(const UnitSnapshot& u)
 
 void ServiceText::append_to(std::string& out, WallTime now, bool with_history) const {
     out += pieces[0];
-    append_uptime(out, started_at, now);
+    if (reported_uptime.empty())
+        append_uptime(out, started_at, now);
+    else
+        out += reported_uptime;
     out += pieces[1];
     append_uptime(out, started_at, now);
     out += pieces[2];

@@ -50,7 +50,8 @@ struct ServiceText {
     // … "uptime": | … "uptime_s": | … "history": | the rest
     std::array<std::string, 4> pieces;
     std::string history;
-    WallTime started_at; // 0 = no process
+    WallTime started_at;         // 0 = no process
+    std::string reported_uptime; // of the service's own page; empty = none
 };
 
 // Each gives one element, or elements joined by commas, without brackets.

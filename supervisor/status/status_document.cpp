@@ -63,7 +63,7 @@ std::string health_block(const Findings& found, const Components& components,
     if (!found.reasons.empty()) w.raw(found.reasons);
     w.end_array();
     w.raw_member("components", components_json(components));
-    w.raw_member("system_metrics", host_metrics_json(s.metrics));
+    w.raw_member("system_metrics", host_metrics_json(s.metrics, s.limits));
     w.member("timestamp", s.generated_at);
     w.member("version", s.version);
     w.end_object();
@@ -207,11 +207,14 @@ void StatusDocument::set_order(const std::vector<std::string>& keys) {
     impl_->changed = true;
 }
 
+void StatusDocument::add_host_step(const HostMetrics& m, WallTime now, double step_s) {
+    impl_->host.add(m, now, step_s);
+}
+
 bool StatusDocument::changed() const { return impl_->changed; }
 std::size_t StatusDocument::size() const { return impl_->order.size(); }
 
 std::string StatusDocument::render(const SupervisorSnapshot& s) {
-    impl_->host.sample(s.metrics, s.generated_at, s.interval_s);
     const Findings found = impl_->findings();
     const auto ok = static_cast<std::size_t>(std::count_if(
         impl_->order.begin(), impl_->order.end(), [](const auto& e) { return e->text.ok; }));
@@ -229,7 +232,7 @@ std::string StatusDocument::render(const SupervisorSnapshot& s) {
     w.member("total", impl_->order.size());
     impl_->write_services(w, out, s.generated_at);
     w.raw_member("components", components_json(impl_->components()));
-    w.raw_member("system_metrics", impl_->host.json(s.metrics));
+    w.raw_member("system_metrics", impl_->host.json(s.metrics, s.limits));
     write_tail(w, s, impl_->daemons(s.generated_at, s.health_threshold));
     w.end_object();
     impl_->last_size = out.size();
@@ -271,6 +274,10 @@ std::string StatusDocument::checks_json() const {
     std::string elements;
     for (const auto& e : impl_->order) append_joined(elements, e->text.checks);
     return checks_block(elements);
+}
+
+std::string host_status(const HostMetrics& m, const MetricsSpec& limits) {
+    return status_words(m, limits);
 }
 
 bool counts_as_running(const UnitSnapshot& u) noexcept {

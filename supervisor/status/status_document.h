@@ -1,8 +1,7 @@
 // StatusDocument: status.json (docs/status.md) and the API's other documents, from snapshots alone.
 //
 // The text of each unit is kept and made again only when update() brings a new snapshot; render()
-// joins the pieces and fills in what grows with time (uptimes). render() also keeps the short
-// history of the host's figures, one step per status interval. No I/O and no clock: "now" is
+// joins the pieces and fills in what grows with time (uptimes). No I/O and no clock: "now" is
 // SupervisorSnapshot::generated_at. All calls on one thread; nothing throws but bad_alloc.
 // The free functions below give the same views for units at hand, without a document.
 #pragma once
@@ -30,6 +29,9 @@ class StatusDocument {
     void remove(const std::string& key);
     // The order of the configuration; keys it does not name keep their order behind it.
     void set_order(const std::vector<std::string>& keys);
+    // One step of the short history of the host's figures, at most 60; step_s: what is between two.
+    // Steps of another length start it anew.
+    void add_host_step(const HostMetrics&, WallTime now, double step_s);
     // update(), remove() or set_order() came since the last render().
     bool changed() const;
     std::size_t size() const;
@@ -55,6 +57,8 @@ class StatusDocument {
     std::unique_ptr<Impl> impl_;
 };
 
+// The words of system_metrics in one text, to see when one of them changes.
+std::string host_status(const HostMetrics&, const MetricsSpec&);
 // Is the unit's process there (an external unit: is its verdict not down)?
 bool counts_as_running(const UnitSnapshot&) noexcept;
 std::string overall_status(std::span<const UnitSnapshot>);

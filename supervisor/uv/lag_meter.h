@@ -1,7 +1,7 @@
 // LagMeter: did the loop stand still, so that what looks late is late for no fault of others?
 //
-// Before each wait it notes when the loop means to be awake again; to be later than that by more
-// than kLag is a stall: a stopped or starved process, a paused machine, a callback that blocked.
+// A turn that takes more than kLag besides its wait, or waits that much longer than it meant to, is
+// a stall: a stopped or starved process, a paused machine, a callback that blocked.
 // Asking is cheap and is right also from a callback that runs before the loop has noticed. One
 // thread.
 #pragma once
@@ -19,11 +19,15 @@ class LagMeter {
     bool stalled_since(Instant);
 
   private:
-    void look();
+    Duration lag(Instant now) const; // since the turn began
+    void look(Instant now);
+    void turn();
 
     Loop& loop_;
     const Clock& clock_;
-    Instant awake_at_ = Instant::max();   // when the wait that came last shall end
+    Instant turned_at_ = Instant::min();  // when the wait that came last was about to begin
+    std::uint64_t idle_ns_ = 0;           // libuv's, at that moment
+    Instant awake_at_ = Instant::max();   // when that wait shall end
     Instant last_stall_ = Instant::min(); // when one was seen
     Prepare before_wait_;
 };

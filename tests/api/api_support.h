@@ -110,11 +110,18 @@ class FakeControl final : public Control {
         if (name == "web") return Done{};
         return Error{"cannot take a beat of " + name + ": it has no heartbeat check", EINVAL};
     }
-    Result<std::string> reload_config(bool dry_run, const Peer& peer) override {
+    void reload_config(bool dry_run, const Peer& peer,
+                       std::function<void(Result<std::string>)> done) override {
         last_peer = peer;
-        if (dry_run) return std::string(R"({"added":[]})");
-        return Error{"a.toml:1:2: cannot read x\na.toml:3:4: cannot read y", 0};
+        if (hold_reload)
+            held_reload = std::move(done);
+        else if (dry_run)
+            done(std::string(R"({"added":[]})"));
+        else
+            done(Error{"a.toml:1:2: cannot read x\na.toml:3:4: cannot read y", 0});
     }
+    bool hold_reload = false;
+    std::function<void(Result<std::string>)> held_reload;
     Status shutdown(const Peer& peer, bool leave) override {
         if (refusal) return *refusal;
         last_peer = peer;

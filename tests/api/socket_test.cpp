@@ -100,6 +100,43 @@ TEST_F(SocketTest, ItEndsCleanlyWithWaitingHalfSentAndUnreadRequests) {
     EXPECT_EQ(clients[0]->take().status, 200) << "a waiting request is answered at the end";
 }
 
+TEST_F(SocketTest, AReloadIsAnsweredWhenItIsDoneAndOthersAreServedMeanwhile) {
+    control.hold_reload = true;
+    RawClient client(path);
+    client.send_later("POST /api/config/reload HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                      "application/json\r\nX-Keepwell-Request: 1\r\nContent-Length: 2\r\n\r\n{}");
+    ASSERT_TRUE(until([&] {
+        client.turn();
+        return server->waiting() == 1;
+    }));
+    EXPECT_EQ(get("/api/health").status, 200);
+    EXPECT_EQ(server->waiting(), 1U);
+    std::exchange(control.held_reload, nullptr)(std::string(R"({"added":["new"]})"));
+    server->notify();
+    ASSERT_TRUE(until([&] { return server->waiting() == 0; }));
+    client.turn();
+    const Answer answer = client.take();
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.document()["added"], json{"new"});
+    EXPECT_FALSE(control.held_reload) << "it was begun once";
+}
+
+TEST_F(SocketTest, AReloadThatIsNotDoneAtTheEndIsSaidToBeOpen) {
+    control.hold_reload = true;
+    RawClient client(path);
+    client.send_later("POST /api/config/reload HTTP/1.1\r\nHost: x\r\nContent-Type: "
+                      "application/json\r\nX-Keepwell-Request: 1\r\nContent-Length: 2\r\n\r\n{}");
+    ASSERT_TRUE(until([&] {
+        client.turn();
+        return server->waiting() == 1;
+    }));
+    server.reset();
+    client.turn();
+    const Answer answer = client.take();
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_EQ(answer.document()["code"], "slow");
+}
+
 TEST_F(SocketTest, AnIdleServerCostsNoTurns) {
     get("/api/health");
     int turns = 0;

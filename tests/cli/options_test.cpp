@@ -44,6 +44,12 @@ TEST(Options, EveryVerbOfTheIssueIsThere) {
         expect_usage({verb}, "name");
     }
     EXPECT_TRUE(parse({"signal", "HUP", "web"}).options);
+    const Options import = good({"import", "monit", "monitrc", "-o", "keepwell.toml"});
+    EXPECT_EQ(import.command, Command::Import);
+    EXPECT_EQ(import.format + " " + import.source + " " + import.output,
+              "monit monitrc keepwell.toml");
+    expect_usage({"import", "teleport", "x"}, "teleport");
+    expect_usage({"import", "monit"}, "file");
     EXPECT_TRUE(parse({"supervise", "-c", "x", "--keeper-fd", "3"}).options);
 }
 

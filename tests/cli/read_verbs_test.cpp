@@ -18,8 +18,8 @@ std::string status_with(const std::string& services) {
     return R"({"generated_at":"2025-10-27T11:59:50.000Z","stale_after_s":90,"services":{)" +
            services + "}}";
 }
-std::string unit(const std::string& key, const std::string& state, const std::string& health,
-                 const std::string& more = "") {
+std::string unit_json(const std::string& key, const std::string& state, const std::string& health,
+                      const std::string& more = "") {
     const std::string wanted = state == "stopped" ? "stopped" : "running";
     return "\"" + key + "\":{\"key\":\"" + key + "\",\"name\":\"" + key +
            "\",\"kind\":\"child\",\"state\":\"" + state + "\",\"desired_state\":\"" + wanted +
@@ -58,20 +58,22 @@ class ReadVerbs : public testing::Test {
 
 TEST_F(ReadVerbs, ExitCodesFollowWhatShouldRun) {
     EXPECT_EQ(code_of(""), 0);
-    EXPECT_EQ(code_of(unit("a", "running", "healthy")), 0);
-    EXPECT_EQ(code_of(unit("a", "stopped", "down")), 0) << "stopped on purpose";
-    EXPECT_EQ(code_of(unit("a", "completed", "healthy")), 0);
-    EXPECT_EQ(code_of(unit("a", "running", "down", ",\"paused\":true")), 0) << "paused";
-    EXPECT_EQ(code_of(unit("a", "running", "degraded")), 3);
-    EXPECT_EQ(code_of(unit("a", "running", "unknown")), 3);
-    EXPECT_EQ(code_of(unit("a", "running", "healthy") + "," + unit("b", "backoff", "down")), 3);
-    EXPECT_EQ(code_of(unit("a", "failed", "down")), 3);
-    EXPECT_EQ(code_of(unit("a", "waiting", "unknown")), 3);
+    EXPECT_EQ(code_of(unit_json("a", "running", "healthy")), 0);
+    EXPECT_EQ(code_of(unit_json("a", "stopped", "down")), 0) << "stopped on purpose";
+    EXPECT_EQ(code_of(unit_json("a", "completed", "healthy")), 0);
+    EXPECT_EQ(code_of(unit_json("a", "running", "down", ",\"paused\":true")), 0) << "paused";
+    EXPECT_EQ(code_of(unit_json("a", "running", "degraded")), 3);
+    EXPECT_EQ(code_of(unit_json("a", "running", "unknown")), 3);
+    EXPECT_EQ(
+        code_of(unit_json("a", "running", "healthy") + "," + unit_json("b", "backoff", "down")), 3);
+    EXPECT_EQ(code_of(unit_json("a", "failed", "down")), 3);
+    EXPECT_EQ(code_of(unit_json("a", "waiting", "unknown")), 3);
 }
 
 TEST_F(ReadVerbs, StatusOfSomeUnitsCountsOnlyThem) {
     server.on("GET /api/status", 200,
-              status_with(unit("a", "running", "healthy") + "," + unit("b", "backoff", "down")));
+              status_with(unit_json("a", "running", "healthy") + "," +
+                          unit_json("b", "backoff", "down")));
     EXPECT_EQ(cli({"status", "a"}).code, 0);
     EXPECT_EQ(cli({"status", "b"}).code, 3);
     EXPECT_THAT(cli({"status", "a", "b"}).out, HasSubstr("2 units: 1 healthy, 1 down"));
@@ -93,7 +95,7 @@ TEST_F(ReadVerbs, TheLongBlockEndsWithTheLastOutput) {
 }
 
 TEST_F(ReadVerbs, AnUnknownNameIs4WithAGuess) {
-    server.on("GET /api/status", 200, status_with(unit("web", "running", "healthy")));
+    server.on("GET /api/status", 200, status_with(unit_json("web", "running", "healthy")));
     for (const char* verb : {"status", "show", "checks", "why", "explain"}) {
         const Ran ran = cli({verb, "wbe"});
         EXPECT_EQ(ran.code, 4) << verb;
@@ -103,7 +105,7 @@ TEST_F(ReadVerbs, AnUnknownNameIs4WithAGuess) {
 }
 
 TEST_F(ReadVerbs, JsonIsTheAnswerOfTheApi) {
-    const std::string body = status_with(unit("web", "running", "healthy"));
+    const std::string body = status_with(unit_json("web", "running", "healthy"));
     server.on("GET /api/status", 200, body);
     server.on("GET /api/health", 200, R"({"status":"healthy"})");
     EXPECT_EQ(cli({"status", "--json"}).out, body + "\n");
@@ -135,13 +137,13 @@ TEST_F(ReadVerbs, AStaleSocketFileIsNobodyToo) {
 
 TEST_F(ReadVerbs, TheSocketOptionBeatsTheEnvironment) {
     FakeServer other;
-    other.on("GET /api/status", 200, status_with(unit("other", "running", "healthy")));
+    other.on("GET /api/status", 200, status_with(unit_json("other", "running", "healthy")));
     EXPECT_THAT(cli({"status", "--socket", other.socket_path()}).out, HasSubstr("other"));
 }
 
 TEST_F(ReadVerbs, WithoutPermissionTheStatusFileIsReadAndThatIsSaid) {
     std::ofstream(server.directory() + "/status.json")
-        << status_with(unit("web", "running", "healthy"));
+        << status_with(unit_json("web", "running", "healthy"));
     chmod(server.directory().c_str(), 0755);
     chmod(server.socket_path().c_str(), 0);
     const NotRoot guard;
@@ -157,7 +159,7 @@ TEST_F(ReadVerbs, WithoutPermissionTheStatusFileIsReadAndThatIsSaid) {
 }
 
 TEST_F(ReadVerbs, WhyResolvesNamesAndTellsTheStory) {
-    server.on("GET /api/status", 200, status_with(unit("web", "running", "healthy")));
+    server.on("GET /api/status", 200, status_with(unit_json("web", "running", "healthy")));
     server.on("GET /api/why/web", 200, read_file("why.json"));
     const Ran ran = cli({"why", "w*"});
     EXPECT_EQ(ran.code, 0);
@@ -167,7 +169,7 @@ TEST_F(ReadVerbs, WhyResolvesNamesAndTellsTheStory) {
 }
 
 TEST_F(ReadVerbs, ExplainPrintsThePolicy) {
-    server.on("GET /api/status", 200, status_with(unit("web", "running", "healthy")));
+    server.on("GET /api/status", 200, status_with(unit_json("web", "running", "healthy")));
     server.on("GET /api/explain/web", 200,
               R"({"service":"web","policy":"web","lines":[{"topic":"trip","text":"3 failed"}]})");
     EXPECT_EQ(cli({"explain", "web"}).out, "policy web\n  trip      3 failed\n");
@@ -187,7 +189,8 @@ TEST_F(ReadVerbs, EventsShowsTheNewest) {
 
 TEST_F(ReadVerbs, LogsArePrintedRawInAPipeAndSafelyOnATerminal) {
     server.on("GET /api/status", 200,
-              status_with(unit("a", "running", "healthy") + "," + unit("b", "running", "healthy")));
+              status_with(unit_json("a", "running", "healthy") + "," +
+                          unit_json("b", "running", "healthy")));
     server.on("GET /api/runtime", 200, "{\"log_dir\":\"" + server.directory() + "\"}");
     std::ofstream(server.directory() + "/a.log") << "1\n2\n3 \x1b[2J\n";
     EXPECT_EQ(cli({"logs", "-n", "2", "a"}).out, "2\n3 \x1b[2J\n");

@@ -15,6 +15,18 @@
 
 namespace keepwell {
 
+inline const std::string kSleep = "command = [\"/bin/sleep\", \"60\"]\n";
+
+inline std::string unit_text(const std::string& key, const std::string& more = "") {
+    return "[unit.\"" + key + "\"]\nshell = 'sleep 60'\n" + more;
+}
+
+inline std::vector<std::string> keys(const Configuration& config) {
+    std::vector<std::string> out;
+    for (const UnitSpec& unit : config.units) out.push_back(unit.key);
+    return out;
+}
+
 class ConfigTest : public ::testing::Test {
   protected:
     void SetUp() override {

@@ -8,16 +8,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ConfigDependencies = ConfigTest;
 
-std::vector<std::string> keys(const Configuration& config) {
-    std::vector<std::string> out;
-    for (const UnitSpec& unit : config.units) out.push_back(unit.key);
-    return out;
-}
-
-std::string unit_text(const std::string& key, const std::string& more = "") {
-    return "[unit.\"" + key + "\"]\nshell = 'sleep 60'\n" + more;
-}
-
 TEST_F(ConfigDependencies, UnitsComeAfterWhatTheyNeedAndElseInTheOrderOfTheFile) {
     EXPECT_THAT(keys(good(unit_text("web", "requires = ['api']\n") + unit_text("z") +
                           unit_text("api", "after = ['db']\n") + unit_text("db") + unit_text("a"))),

@@ -7,10 +7,6 @@ using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ConfigDiffs = ConfigTest;
 
-std::string unit_text(const std::string& key, const std::string& more = "") {
-    return "[unit." + key + "]\nshell = 'sleep 60'\n" + more;
-}
-
 TEST_F(ConfigDiffs, OnlyWhatAProcessCannotTakeOverNeedsARestart) {
     const Configuration before =
         good(unit_text("same") + unit_text("gone") + unit_text("env") + unit_text("checks") +

@@ -12,14 +12,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using LastGood = ConfigTest;
 
-const std::string kSleep = "command = [\"/bin/sleep\", \"60\"]\n";
-
-std::vector<std::string> keys(const Configuration& config) {
-    std::vector<std::string> out;
-    for (const UnitSpec& unit : config.units) out.push_back(unit.key);
-    return out;
-}
-
 TEST_F(LastGood, ComesBackWithIncludesAndOverridesWhenTheFilesAreGone) {
     write("etc/site.toml",
           "include = ['conf.d/*.toml', '../shared.toml']\n[unit.web]\n" + kSleep + "nice = 1\n");

@@ -11,8 +11,6 @@ using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ConfigLoad = ConfigTest;
 
-const std::string kSleep = "command = [\"/bin/sleep\", \"60\"]\n";
-
 TEST_F(ConfigLoad, AUnitWithOnlyACommandHasTheDocumentedDefaults) {
     const Configuration config = good("[unit.web]\n" + kSleep);
     UnitSpec wanted;

@@ -11,8 +11,6 @@ using ::testing::IsEmpty;
 using ::testing::StartsWith;
 using ConfigSources = ConfigTest;
 
-const std::string kSleep = "command = [\"/bin/sleep\", \"60\"]\n";
-
 TEST_F(ConfigSources, AMissingFileSaysWhatToDo) {
     EXPECT_THAT(texts(load_files({"nowhere.toml"}).errors),
                 ElementsAre("cannot read nowhere.toml: No such file or directory (create it, or "

@@ -2,7 +2,11 @@
 
 #include "tests/support/virtual_time.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <new>
+#include <stdexcept>
 
 using namespace keepwell;
 using namespace keepwell::test;
@@ -17,6 +21,8 @@ struct World : testing::Test, EngineListener {
     Engine engine{clock, timers, *this, [] { return 0.5; }};
     std::vector<std::string> spawned, stopped, erased;
     bool answer = true;
+    std::string throws_in_step, throws_in_effect; // keys
+    std::vector<std::string> thrown;
     int depth = 0, deepest = 0;
 
     UnitIndex add(const char* key, std::vector<std::string> needs = {},
@@ -28,11 +34,13 @@ struct World : testing::Test, EngineListener {
         UnitRecord r = initial_record(s, clock.now());
         return engine.add(std::move(s), std::move(r));
     }
-    void on_step(const StepInfo&) override {
+    void on_step(const StepInfo& info) override {
+        if (info.spec.key == throws_in_step) throw std::runtime_error("on_step");
         deepest = std::max(deepest, ++depth);
         --depth;
     }
     void on_effect(UnitIndex i, const Effect& e) override {
+        if (engine.key_of(i) == throws_in_effect) throw std::bad_alloc();
         if (const auto* s = std::get_if<effect::Spawn>(&e)) {
             spawned.push_back(engine.key_of(i));
             if (answer) engine.post(i, event::Spawned{s->generation, 100 + i});
@@ -45,6 +53,9 @@ struct World : testing::Test, EngineListener {
         }
     }
     void on_erased(UnitIndex, const std::string& key) override { erased.push_back(key); }
+    void on_thrown(const std::string& key, const char* what) noexcept override {
+        thrown.push_back(key + ": " + what);
+    }
     void start(UnitIndex i) { engine.post(i, event::Start{}); }
     void die(UnitIndex i) {
         engine.post(
@@ -119,6 +130,35 @@ TEST_F(World, PostingFromAListenerDoesNotRecurse) {
     start(web);
     timers.advance(2s);
     EXPECT_EQ(deepest, 1);
+}
+
+TEST_F(World, WhatIsThrownForOneUnitHarmsNoOther) {
+    const auto web = add("web");
+    const auto db = add("db");
+    engine.link();
+    throws_in_step = "web";
+    start(web);
+    start(db);
+    timers.advance(2s);
+    EXPECT_EQ(engine.record(db).state, State::Running);
+    EXPECT_EQ(engine.record(web).state, State::Running) << "its effects come all the same";
+    ASSERT_FALSE(thrown.empty());
+    EXPECT_EQ(thrown[0], "web: on_step");
+}
+
+TEST_F(World, AStartThatThrowsIsAStartThatFailedAndIsTriedAgain) {
+    const auto web = add("web");
+    engine.link();
+    throws_in_effect = "web";
+    start(web);
+    EXPECT_EQ(spawned.size(), 0U);
+    EXPECT_THAT(thrown, testing::Contains("web: std::bad_alloc"));
+    throws_in_effect.clear();
+    timers.advance(10min);
+    EXPECT_EQ(engine.record(web).state, State::Running);
+    die(web);
+    timers.advance(1min);
+    EXPECT_EQ(engine.record(web).state, State::Running) << "a later failure is healed as ever";
 }
 
 TEST_F(World, ARetiredUnitIsStoppedThenForgotten) {

@@ -227,7 +227,8 @@ std::string KeeperTest::keeper_errors() const { return read_text(path("errors"))
 void KeeperTest::on_spawned(const std::string& key, Generation g, std::int64_t pid) {
     seen.push_back({Seen::Spawned, key, g, pid, SpawnStage::None, 0, {}});
 }
-void KeeperTest::on_spawn_failed(const std::string& key, Generation g, SpawnStage s, int e) {
+void KeeperTest::on_spawn_failed(const std::string& key, Generation g, SpawnStage s, int e,
+                                 const std::string&) {
     seen.push_back({Seen::Failed, key, g, 0, s, e, {}});
 }
 void KeeperTest::on_exited(const std::string& key, Generation g, const ExitStatus& s) {

@@ -60,7 +60,8 @@ class KeeperTest : public ::testing::TestWithParam<Mode>, public ProcessListener
     bool full() const { return GetParam().environment.empty(); }
 
     void on_spawned(const std::string& key, Generation g, std::int64_t pid) override;
-    void on_spawn_failed(const std::string& key, Generation g, SpawnStage s, int e) override;
+    void on_spawn_failed(const std::string& key, Generation g, SpawnStage s, int e,
+                         const std::string& text) override;
     void on_exited(const std::string& key, Generation g, const ExitStatus& s) override;
     void on_tree_empty(const std::string& key, Generation g) override;
     void on_adopted(const std::string& key, Generation g, std::int64_t pid, Instant) override;

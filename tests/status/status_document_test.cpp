@@ -45,6 +45,9 @@ UnitSnapshot flask_web() {
     u.cooldown_s = 300;
     u.last_exit = ExitStatus{true, 0, 9, false, false};
     u.last_exit_at = on_the_day(10, 59, 58);
+    u.reported = {R"({"status":"healthy","project":"ChatStack","version":"3.1.1","uptime":3600,)"
+                  R"("workflows":["main_workflow"]})",
+                  3600};
     u.history_states = "UUUUUUUUUUUU";
     u.history_latency_ms = {44, 45, 46, 44, 45, 47, 45, 44, 45, 44, 45, 45};
     return u;
@@ -91,12 +94,11 @@ json rendered(StatusDocument& document, const SupervisorSnapshot& s = supervisor
     return json::parse(document.render(s));
 }
 
-// The example without what later issues bring: systemd's facts, reports, ratios, alerts, rates.
+// The example without what later issues bring: systemd's facts, ratios, alerts, rates.
 json comparable_example() {
     json doc = example();
     for (auto& service : doc["services"]) {
         service["systemd"] = {{"state", nullptr}, {"ok", nullptr}};
-        service["reported"] = nullptr;
         for (auto& ratio : service["uptime_ratio"]) ratio = nullptr;
     }
     doc["alerts"] = json::array();
@@ -116,10 +118,13 @@ TEST(StatusDocument, TheExamplesUnitsGiveTheExampleDocument) {
                                    on_the_day(11, 0, 10)};
     json doc = rendered(document, s);
     doc["system_metrics"].erase("history");
-    for (auto& service : doc["services"])
+    EXPECT_EQ(doc["system_metrics"]["disk"].erase("paths"), 1U);
+    for (auto& service : doc["services"]) {
+        EXPECT_EQ(service["health"].erase("responseStatus"), 1U);
         for (const char* addition :
              {"status_text", "should_run", "enabled", "heal", "dry_run", "health_since", "log"})
             EXPECT_EQ(service.erase(addition), 1U) << addition;
+    }
     EXPECT_EQ(json::diff(comparable_example(), doc), json::array());
 }
 
@@ -153,6 +158,19 @@ TEST(StatusDocument, UptimesGrowWithoutAnUpdate) {
     const json doc = rendered(document, supervisor_at(on_the_day(12, 0, 7)));
     EXPECT_EQ(doc["services"]["web"]["uptime_s"], 3607);
     EXPECT_EQ(doc["services"]["web"]["health"]["uptime"], 3607);
+}
+
+TEST(StatusDocument, WhatTheServiceReportsOfItselfIsShownAndItsUptimeWins) {
+    UnitSnapshot u = running_unit("web");
+    u.reported = {R"({"status":"healthy","version":"3.1.1","uptime":12.5})", 12.5};
+    StatusDocument document;
+    document.update(u);
+    const std::string text = document.render(supervisor_at(kNoon));
+    EXPECT_EQ(schema_errors({text}), "");
+    const json web = json::parse(text)["services"]["web"];
+    EXPECT_EQ(web["reported"]["version"], "3.1.1");
+    EXPECT_EQ(web["health"]["uptime"], 12.5);
+    EXPECT_EQ(web["uptime_s"], 3600);
 }
 
 TEST(StatusDocument, ARemovedUnitIsGoneAndChangesAreKnown) {
@@ -310,17 +328,57 @@ TEST(StatusDocument, MetricsAreComparedWithTheThresholds) {
     EXPECT_EQ(metrics["cpu"]["status"], "critical");
     EXPECT_EQ(metrics["memory"]["status"], "warning");
     EXPECT_EQ(metrics["disk"]["status"], "ok");
+    const std::string words = host_status(s.metrics, s.limits);
+    s.limits.cpu = {91, 99};
+    s.limits.memory = {10, 20};
+    s.limits.disk = {0.5, 99};
+    metrics = rendered(document, s)["system_metrics"];
+    EXPECT_EQ(metrics["cpu"]["status"], "ok");
+    EXPECT_EQ(metrics["memory"]["status"], "critical");
+    EXPECT_EQ(metrics["disk"]["status"], "warning");
+    EXPECT_EQ(json::parse(document.health_json(s))["system_metrics"]["disk"]["status"], "warning");
+    EXPECT_NE(host_status(s.metrics, s.limits), words);
     s.metrics = HostMetrics{};
     metrics = rendered(document, s)["system_metrics"];
     EXPECT_TRUE(metrics["cpu"]["percent"].is_null());
     EXPECT_TRUE(metrics["memory"]["status"].is_null());
+    EXPECT_TRUE(metrics["disk"]["status"].is_null());
 }
 
-TEST(StatusDocument, HostHistoryTakesOneStepAnIntervalAndKeepsSixty) {
+TEST(StatusDocument, TheDiskShownIsTheFullestAndEveryPathIsListed) {
+    StatusDocument document;
+    SupervisorSnapshot s = supervisor_at(kNoon);
+    s.metrics.disks = {{"/", 100, 10, 90}, {"/gone", 0, 0, 0}, {"/srv", 100, 96, 4}};
+    const json disk = rendered(document, s)["system_metrics"]["disk"];
+    EXPECT_EQ(disk["path"], "/srv");
+    EXPECT_EQ(disk["percent"], 96);
+    EXPECT_EQ(disk["status"], "critical");
+    ASSERT_EQ(disk["paths"].size(), 3U);
+    EXPECT_EQ(disk["paths"][0]["status"], "ok");
+    EXPECT_EQ(disk["paths"][1]["path"], "/gone");
+    EXPECT_TRUE(disk["paths"][1]["percent"].is_null());
+    EXPECT_EQ(schema_errors({document.render(s)}), "");
+}
+
+TEST(StatusDocument, TheCountOfProcessesIsNotThatOfTheListedPids) {
+    StatusDocument document;
+    UnitSnapshot u = running_unit("web");
+    u.pids = {4711, 4712};
+    u.process_count = 900;
+    u.response_status = "warning";
+    document.update(u);
+    const json web = rendered(document)["services"]["web"];
+    EXPECT_EQ(web["process"]["count"], 900);
+    EXPECT_EQ(web["process"]["pids"].size(), 2U);
+    EXPECT_EQ(web["health"]["responseStatus"], "warning");
+    EXPECT_EQ(schema_errors({document.render(supervisor_at(kNoon))}), "");
+}
+
+TEST(StatusDocument, HostHistoryKeepsSixtySteps) {
     StatusDocument document;
     SupervisorSnapshot s = supervisor_at(kNoon);
     for (int i = 0; i < 140; ++i) {
-        document.render(s);
+        document.add_host_step(s.metrics, s.generated_at, 15);
         s.generated_at.ms += 15'000;
         s.metrics.net_received += 15 * 1200;
         s.metrics.net_sent += 15 * 800;
@@ -329,14 +387,30 @@ TEST(StatusDocument, HostHistoryTakesOneStepAnIntervalAndKeepsSixty) {
     EXPECT_EQ(metrics["history"]["cpu_percent"].size(), 60U);
     EXPECT_EQ(metrics["network"]["rx_bytes_per_s"], 1200);
     EXPECT_EQ(metrics["history"]["network_tx_bytes_per_s"][59], 800);
+    EXPECT_EQ(metrics["history"]["step_s"], 15);
+    EXPECT_EQ(rendered(document, s)["system_metrics"]["history"]["cpu_percent"].size(), 60U)
+        << "rendering takes no step";
+}
+
+TEST(StatusDocument, StepsOfAnotherLengthStartTheHostHistoryAnew) {
+    StatusDocument document;
+    SupervisorSnapshot s = supervisor_at(kNoon);
+    document.add_host_step(s.metrics, s.generated_at, 30);
+    document.add_host_step(s.metrics, s.generated_at, 30);
+    document.add_host_step(s.metrics, s.generated_at, 10);
+    const json history = rendered(document, s)["system_metrics"]["history"];
+    EXPECT_EQ(history["cpu_percent"].size(), 1U);
+    EXPECT_EQ(history["step_s"], 10);
+    EXPECT_TRUE(history["network_rx_bytes_per_s"][0].is_null()) << "a rate needs two steps";
 }
 
 TEST(StatusDocument, ACounterThatRunsBackwardsGivesNoRate) {
     StatusDocument document;
     SupervisorSnapshot s = supervisor_at(kNoon);
-    document.render(s);
+    document.add_host_step(s.metrics, s.generated_at, 30);
     s.generated_at.ms += 30'000;
     s.metrics.net_received = 5;
+    document.add_host_step(s.metrics, s.generated_at, 30);
     EXPECT_TRUE(rendered(document, s)["system_metrics"]["network"]["rx_bytes_per_s"].is_null());
 }
 

@@ -112,9 +112,7 @@ inline SupervisorSnapshot supervisor_at(WallTime now) {
     s.metrics.load[2] = 0.3;
     s.metrics.memory_total = 33'554'432'000;
     s.metrics.memory_available = 20'233'322'496;
-    s.metrics.disk_total = 1'000'000'000'000;
-    s.metrics.disk_used = 5'600'000'000;
-    s.metrics.disk_free = 994'400'000'000;
+    s.metrics.disks = {{"/", 1'000'000'000'000, 5'600'000'000, 994'400'000'000}};
     s.metrics.net_sent = 1000;
     s.metrics.net_received = 6'792'438'784;
     s.metrics.net_packets_sent = 10;

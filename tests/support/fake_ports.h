@@ -5,7 +5,9 @@
 // before it calls back, so a callback may start the next one. Nothing is answered by itself.
 #pragma once
 
+#include "units/ports/dns_client.h"
 #include "units/ports/http_client.h"
+#include "units/ports/log_scan.h"
 #include "units/ports/offload.h"
 #include "units/ports/task_host.h"
 #include "units/ports/tcp_probe.h"
@@ -90,6 +92,32 @@ class FakeTcp final : public TcpProbe, public FakeExchange<TcpRequest, TcpResult
         return add(r, std::move(done));
     }
     void cancel(std::uint64_t id) noexcept override { drop(id); }
+};
+
+class FakeDns final : public DnsClient, public FakeExchange<DnsRequest, DnsResult> {
+  public:
+    std::uint64_t start(const DnsRequest& r, std::function<void(DnsResult)> done) override {
+        return add(r, std::move(done));
+    }
+    void cancel(std::uint64_t id) noexcept override { drop(id); }
+};
+
+// Each look() finds what the test has put there, once.
+class FakeLogs final : public LogScans {
+  public:
+    std::shared_ptr<LogScan> open(const LogQuestion& asked) override {
+        opened.push_back(asked);
+        return std::make_shared<Scan>(*this);
+    }
+    std::vector<LogQuestion> opened;
+    LogFindings next;
+
+  private:
+    struct Scan final : LogScan {
+        explicit Scan(FakeLogs& o) : owner(o) {}
+        LogFindings look() override { return std::exchange(owner.next, {}); }
+        FakeLogs& owner;
+    };
 };
 
 class FakeTasks final : public TaskHost, public FakeExchange<TaskRequest, TaskResult> {

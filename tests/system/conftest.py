@@ -25,7 +25,13 @@ SLOW = float(os.environ.get("KEEPWELL_TEST_SLOW", "1"))
 
 Note = namedtuple("Note", "what pid ns sequence")
 FAST = 'backoff = { initial = "50ms", max = "200ms", jitter = 0.0 }\nbudget = { restarts = 10000, within = "1m" }\n'
+# Of a check whose every run counts.
+INTERVALS = 'interval = "100ms", retry_interval = "100ms", timeout = "2s", grace = "0s"'
 _numbers = itertools.count()
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: not beside other tests (what it measures or changes is the whole machine's)")
 
 
 def wait_for(predicate, what="the condition", timeout=10.0, context=lambda: ""):
@@ -70,10 +76,22 @@ def command_line(pid):
         return []
 
 
+# The ports of free_port() are free until somebody binds them: so they lie below the kernel's own choices, and each worker
+# of pytest-xdist has its own. Where to begin differs, for the sake of other runs on this machine.
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw-1").removeprefix("gw")) + 1
+_PORTS = range(12000 + _WORKER % 40 * 500, 12000 + _WORKER % 40 * 500 + 500)
+_ports = itertools.islice(itertools.cycle(_PORTS), os.getpid() % len(_PORTS), None)
+
+
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    for port in itertools.islice(_ports, len(_PORTS)):
+        with socket.socket() as s:
+            try:
+                s.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                pass
+    pytest.fail("no port is free")
 
 
 def toml(value):
@@ -381,6 +399,14 @@ def fleet(tmp_path):
     fleet = Fleet(tmp_path)
     yield fleet
     fleet.close()
+
+
+@pytest.fixture
+def systemd():
+    """A real `systemd --user`; whoever uses it skips by user_systemd.why_not()."""
+    from user_systemd import UserSystemd
+    with UserSystemd() as manager:
+        yield manager
 
 
 @pytest.fixture

@@ -44,12 +44,13 @@ def test_fault_55_a_dead_name_server_delays_neither_files_nor_other_checks(fleet
     resolv.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:3\n")
     names = "".join(f'check.n{i} = {{ type = "{kind}", {where}, interval = "300ms", timeout = "1s", effect = "none", heals = false }}\n'
                     for i, (kind, where) in enumerate([("http", f'url = "http://host{n}.example/"') for n in range(5)] +
-                                                      [("tcp", f'host = "host{n}.example", port = 80') for n in range(5)]))
+                                                      [("tcp", f'host = "host{n}.example", port = 80') for n in range(5)] +
+                                      [("dns", f'name = "host{n}.example"') for n in range(10)]))
     fleet.write(fleet.unit("web", keys=FAST + names + f'check.file = {{ path = "{resolv}", interval = "100ms", grace = "0s" }}\n') +
                 fleet.unit("other", keys=FAST))
     fleet.start(before=lambda: black_hole(resolv))
     failing = lambda: [c for c in fleet.live("web")["checks"] if c["output"].startswith("timed out")]
-    fleet.wait_for(lambda: len(failing()) == 10, "all checks by name to time out", 20)
+    fleet.wait_for(lambda: len(failing()) == 20, "all checks by name to time out", 20)
     for _ in range(3):
         before = fleet.status()["services"]["other"]["generation"]
         os.kill(fleet.starts("other")[-1].pid, signal.SIGKILL)

@@ -1,5 +1,6 @@
 """The package and its unit on a machine with a real systemd. Each test boots a machine of its own (booted.py) and installs
 the package there; the oracles are what the daemons wrote about themselves and what the kernel says, not keepwell's words."""
+import json
 import os
 import pathlib
 import re
@@ -10,6 +11,7 @@ import booted
 import pytest
 from conftest import wait_for
 
+pytestmark = pytest.mark.alone
 DEB = os.environ.get("KEEPWELL_DEB", "")
 # What every daemon does first: one line for each start, with its pid ($$ is a dollar in a configuration).
 NOTE = "echo $$$$ >>/var/tmp/starts/$KEEPWELL_UNIT;"
@@ -310,3 +312,38 @@ def test_remove_stops_all_and_purge_takes_all(machine):
         assert not machine.path(path).exists(), path
     assert machine.run("find", "/usr", "/etc", "-xdev", "-name", "*keepwell*").stdout == ""
     assert machine.run("systemctl", "--failed", "--no-legend").stdout == ""
+
+
+def test_systemds_own_units_and_daemons_are_healed_by_jobs_and_their_journal_is_shown(machine):
+    """A unit, and a daemon with a PID file that lives in a service, with the system's own manager and journal."""
+    m = machine
+    m.path("/root/forker").write_text("#!/bin/sh\nsetsid sleep 86400 &\necho $! >/run/forker.pid\n")
+    m.path("/etc/systemd/system/hello.service").write_text(
+        "[Service]\nExecStart=/bin/sh -c 'echo hello of the journal; exec sleep 86400'\n")
+    m.path("/etc/systemd/system/forker.service").write_text(
+        "[Service]\nType=forking\nPIDFile=/run/forker.pid\nExecStart=/bin/sh /root/forker\n")
+    m.run("systemctl", "daemon-reload")
+    m.run("systemctl", "start", "forker")
+    m.path("/etc/keepwell/conf.d/kinds.toml").write_text('[unit.hello]\nsystemd = "hello"\n[unit.forker]\npidfile = "/run/forker.pid"\n')
+    m.run("systemctl", "reload", "keepwell")
+
+    def value(unit, name):
+        return m.run("systemctl", "show", unit, "-p", name, "--value").stdout.strip()
+
+    def unit(name):
+        return json.loads(m.run("keepwell", "status", "--json", check=False).stdout)["services"].get(name, {})
+
+    def running(name, other_than=None):
+        pid = unit(name).get("pid")
+        return unit(name).get("state") == "running" and pid not in (None, other_than) and str(pid) == value(name, "MainPID")
+
+    for name in ("hello", "forker"):
+        wait_for(lambda: running(name), f"{name} to run", 30, context=lambda: journal(m))
+    assert "forker.service" in m.run("keepwell", "status", "forker", check=False).stdout
+    wait_for(lambda: "hello of the journal" in m.run("keepwell", "logs", "hello").stdout, "its line", context=lambda: journal(m))
+    for name in ("hello", "forker"):
+        before = unit(name)["pid"]
+        m.run("systemctl", "kill", "--kill-who=main", "-s", "KILL", name)
+        wait_for(lambda: running(name, before), f"{name} to be back", 30, context=lambda: journal(m))
+        assert value(name, "NRestarts") == "0", "systemd started it, not a job of keepwell's"
+    wait_for(lambda: m.run("keepwell", "logs", "hello").stdout.count("hello of the journal") == 2, "its second line", context=lambda: journal(m))

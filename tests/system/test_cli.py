@@ -140,7 +140,7 @@ def test_status_falls_back_to_the_file_where_the_socket_may_not_be_opened(web):
 def shown_commands():
     """Every `keepwell …` line of the documents' shell blocks, without the output that follows."""
     for path in [TOP / "README.md", *sorted((TOP / "docs").glob("*.md"))]:
-        if not path.exists():
+        if not path.exists() or path.name == "import.md":  # test_import.py runs these, on files of theirs
             continue
         for block in re.findall(r"^```(?:sh|console)\n(.*?)^```", path.read_text(), re.S | re.M):
             for line in block.splitlines():

@@ -3,6 +3,9 @@ import os
 import pathlib
 import time
 
+import pytest
+
+pytestmark = pytest.mark.alone
 QUICK = 'backoff = { initial = "20ms", max = "20ms", jitter = 0.0 }\n'
 
 

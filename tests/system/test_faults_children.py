@@ -114,9 +114,9 @@ def test_a_stopped_child_ends_at_stop(fleet):
 
 
 INSIDE = '''
-import os, pathlib, signal, subprocess, sys, time
+import json, os, pathlib, signal, subprocess, sys, time
 sys.path.insert(0, {tests!r})
-from conftest import Fleet, alive, wait_for
+from conftest import FAST, Fleet, alive, wait_for
 
 def reap():
     try:

@@ -128,6 +128,28 @@ def test_without_a_controller_the_unit_runs_and_the_status_says_so(fleet):
     assert "memory limit is not enforced" in fleet.ok("status", "web")
 
 
+READ_ONLY_CGROUPS = ("unshare", "--mount", "--propagation", "private", "sh", "-c",
+                     "mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup/unified && "
+                     'mount -o remount,bind,ro /sys/fs/cgroup/unified && exec "$@"', "sh")
+
+
+def test_where_no_cgroup_can_be_made_units_run_and_are_healed_without(fleet):
+    fleet.write(fleet.unit("web", "--fork-children", "2"))
+    fleet.start(prefix=READ_ONLY_CGROUPS)
+    fleet.wait_healthy("web")
+    assert fleet.live("web")["tree_certainty"] == "best_effort"
+    fleet.wait_for(lambda: len(fleet.live("web")["process"]["pids"]) == 3, "the whole tree to be known")
+    first = fleet.live("web")["process"]["pids"]
+    os.kill(fleet.live("web")["pid"], signal.SIGKILL)
+    fleet.wait_starts("web", 2)
+    fleet.wait_healthy("web")
+    assert not [pid for pid in first if alive(pid)], "what the dead instance left"
+    fleet.wait_for(lambda: len(fleet.live("web")["process"]["pids"]) == 3, "the whole new tree to be known")
+    second = fleet.live("web")["process"]["pids"]
+    fleet.ok("stop", "web")
+    assert not [pid for pid in second if alive(pid)], "what the stop left"
+
+
 def test_other_limits_in_a_reload_start_the_unit_again_with_them(fleet):
     fleet.write(fleet.unit("web", keys=FAST + 'limits = { memory = "64M" }'))
     fleet.start()

@@ -12,17 +12,23 @@ namespace {
 
 using S = State;
 
-// Staying is always allowed. Unknown is left only: no driver of child processes enters it.
+// Staying is always allowed. Only units that others may start too enter Unknown.
 const std::map<State, std::set<State>> kAllowed = {
-    {S::Stopped, {S::Waiting, S::Starting, S::Running, S::Stopping}},
-    {S::Waiting, {S::Stopped, S::Starting, S::Running, S::Stopping}},
+    {S::Stopped, {S::Waiting, S::Starting, S::Running, S::Stopping, S::Unknown}},
+    {S::Waiting, {S::Stopped, S::Starting, S::Running, S::Stopping, S::Unknown}},
     {S::Starting,
-     {S::Stopped, S::Waiting, S::Running, S::Stopping, S::Backoff, S::Cooldown, S::Failed}},
-    {S::Running, {S::Stopped, S::Waiting, S::Stopping, S::Backoff, S::Cooldown, S::Failed}},
+     {S::Stopped, S::Waiting, S::Running, S::Stopping, S::Backoff, S::Cooldown, S::Completed,
+      S::Failed, S::Unknown}},
+    {S::Running,
+     {S::Stopped, S::Waiting, S::Starting, S::Stopping, S::Backoff, S::Cooldown, S::Completed,
+      S::Failed, S::Unknown}},
     {S::Stopping,
-     {S::Stopped, S::Waiting, S::Starting, S::Backoff, S::Cooldown, S::Completed, S::Failed}},
-    {S::Backoff, {S::Stopped, S::Waiting, S::Starting, S::Running, S::Stopping}},
-    {S::Cooldown, {S::Stopped, S::Waiting, S::Starting, S::Running, S::Stopping}},
+     {S::Stopped, S::Waiting, S::Starting, S::Running, S::Backoff, S::Cooldown, S::Completed,
+      S::Failed, S::Unknown}},
+    {S::Backoff,
+     {S::Stopped, S::Waiting, S::Starting, S::Running, S::Stopping, S::Cooldown, S::Completed,
+      S::Failed, S::Unknown}},
+    {S::Cooldown, {S::Stopped, S::Waiting, S::Starting, S::Running, S::Stopping, S::Unknown}},
     {S::Completed, {S::Stopped, S::Waiting, S::Starting, S::Running, S::Stopping}},
     {S::Failed, {S::Stopped, S::Waiting, S::Starting, S::Running, S::Stopping}},
     {S::Unknown,
@@ -56,6 +62,12 @@ std::vector<UnitSpec> specs() {
     UnitSpec bare = testing::web();
     bare.policy.stop.kill = KillScope::Never;
     all.push_back(bare);
+    for (std::size_t n = 0, children = all.size(); n < children; ++n) {
+        if (all[n].kind == UnitKind::External) continue;
+        UnitSpec seen = all[n];
+        seen.kind = UnitKind::Systemd;
+        all.push_back(seen);
+    }
     return all;
 }
 
@@ -63,7 +75,8 @@ struct Life {
     bool main = false, tree = false;
 };
 
-std::vector<Life> lives_of(State state, bool external) {
+std::vector<Life> lives_of(State state, UnitKind kind) {
+    const bool external = kind == UnitKind::External;
     if (external) { // it is watched or it is not
         if (state == S::Stopped || state == S::Running) return {{false, false}};
         return {};
@@ -72,9 +85,11 @@ std::vector<Life> lives_of(State state, bool external) {
     case S::Running: return {{true, true}};
     case S::Starting: return {{false, false}, {true, true}};
     case S::Stopping: return {{true, true}, {false, true}};
+    case S::Backoff: // systemd may have it in hand
+        if (is_observed(kind)) return {{false, false}, {false, true}};
+        return {{false, false}};
     case S::Stopped:
     case S::Waiting:
-    case S::Backoff:
     case S::Cooldown:
     case S::Completed:
     case S::Failed: return {{false, false}};
@@ -85,8 +100,7 @@ std::vector<Life> lives_of(State state, bool external) {
 
 std::vector<UnitRecord> records(const UnitSpec& spec, State state) {
     std::vector<UnitRecord> all;
-    const bool external = spec.kind == UnitKind::External;
-    for (const Life life : lives_of(state, external)) {
+    for (const Life life : lives_of(state, spec.kind)) {
         for (int bits = 0; bits < 32; ++bits) {
             UnitRecord r = initial_record(spec, kNow - 1h);
             r.state = state;
@@ -128,6 +142,14 @@ std::vector<Event> events() {
                               event::Reset{},
                               event::Reconfigured{}};
     for (int k = 0; k < kTimerCount; ++k) all.push_back(event::Timer{static_cast<TimerKind>(k)});
+    for (const std::int64_t pid : {std::int64_t{0}, std::int64_t{50}})
+        for (const Instant at : {kNow, kNow - 1h}) all.push_back(event::Appeared{pid, at});
+    for (const bool on_purpose : {false, true}) {
+        all.push_back(event::Absent{on_purpose, bad});
+        all.push_back(event::Absent{on_purpose, good});
+    }
+    all.push_back(event::Held{bad});
+    all.push_back(event::Blind{Blindness::BusLost});
     for (const Generation g : {Generation{0}, Generation{2}, Generation{3}, Generation{4}}) {
         all.push_back(event::Spawned{g, 50});
         all.push_back(event::SpawnFailed{g, SpawnStage::Exec, 2, false});
@@ -171,7 +193,8 @@ TEST(TotalTable, EveryStateAnswersEveryEventByAnAllowedTransition) {
                     ASSERT_TRUE(to == from || kAllowed.at(from).contains(to))
                         << to_string(from) << " -> " << to_string(to) << " by event "
                         << event.index();
-                    const bool ends = std::holds_alternative<event::TreeEmpty>(event);
+                    const bool ends = std::holds_alternative<event::TreeEmpty>(event) ||
+                                      std::holds_alternative<event::Absent>(event);
                     ASSERT_FALSE(spawns(s) && (r.main_alive || r.tree_alive) && !ends)
                         << "a second copy, from " << to_string(from) << " by " << event.index();
                     ASSERT_FALSE(spawns(s) && (s.record.main_alive || s.record.tree_alive));

@@ -39,6 +39,10 @@ TEST(Types, ProbesAreNamedByTheirType) {
     EXPECT_EQ(type_name(TcpCheckSpec{}), "tcp");
     EXPECT_EQ(type_name(ExecCheckSpec{}), "exec");
     EXPECT_EQ(type_name(HeartbeatCheckSpec{}), "heartbeat");
+    EXPECT_EQ(type_name(DnsCheckSpec{}), "dns");
+    EXPECT_EQ(type_name(LogCheckSpec{}), "log");
+    EXPECT_EQ(type_name(SystemdCheckSpec{}), "systemd");
+    EXPECT_EQ(type_name(HostCheckSpec{}), "host");
 }
 
 TEST(Types, ANotifySocketIsForThoseThatUseIt) {

@@ -39,12 +39,21 @@ struct CheckScheduling : testing::Test {
     FakeTcp tcp;
     FakeTasks tasks;
     FakeOffload offload;
+    FakeDns dns;
+    FakeLogs logs;
+    AskSystemd ask_systemd; // before the first run of a check
+    std::vector<std::string> no_results;
     std::vector<Observation> seen;
     std::function<void(const Observation&)> on_seen;
     std::unique_ptr<CheckScheduler> scheduler = std::make_unique<CheckScheduler>(
-        CheckScheduler::Ports{clock, timers, http, tcp, tasks, offload,
-                              [](UnitIndex) { return TreeRef{}; }},
-        [this](Observation o) {
+        CheckScheduler::Ports{
+            clock, timers, http, tcp, tasks, offload, [](UnitIndex) { return TreeRef{}; }, dns,
+            logs,
+            [this](const SystemdCheckSpec& spec, auto answer) {
+                if (ask_systemd) ask_systemd(spec, std::move(answer));
+            },
+            [this](UnitIndex, CheckIndex, const std::string& why) { no_results.push_back(why); }},
+        [this](const Observation& o) {
             seen.push_back(o);
             if (on_seen) on_seen(seen.back());
         });

@@ -48,6 +48,8 @@ TEST_F(CheckScheduling, WorkThatFoundNoThreadSaysNothing) {
     scheduler->start(0, unit_with({file_spec()}), 1);
     timers.advance(10s);
     EXPECT_TRUE(seen.empty()) << "a busy lane is no failure of the unit";
+    EXPECT_FALSE(no_results.empty());
+    EXPECT_EQ(no_results.front(), "no answer in time") << "who waits for it is told";
     EXPECT_GE(offload.cancelled, 1U);
     for (int i = 0; i < 300 && offload.jobs.empty(); ++i) timers.advance(100ms);
     ASSERT_FALSE(offload.jobs.empty()) << "it is tried again";

@@ -165,9 +165,9 @@ struct StubbornHttp final : HttpClient {
 TEST_F(CheckScheduling, ResultOfAnOlderGenerationIsDropped) {
     StubbornHttp stubborn;
     std::vector<Observation> got;
-    CheckScheduler other(
-        {clock, timers, stubborn, tcp, tasks, offload, [](UnitIndex) { return TreeRef{}; }},
-        [&](Observation o) { got.push_back(std::move(o)); });
+    CheckScheduler other({clock, timers, stubborn, tcp, tasks, offload,
+                          [](UnitIndex) { return TreeRef{}; }, dns, logs},
+                         [&](Observation o) { got.push_back(std::move(o)); });
     other.start(0, unit_with({http_spec()}), 1);
     timers.advance(1s);
     other.start(0, unit_with({http_spec()}), 2);

@@ -3,6 +3,7 @@
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
 #include "supervisor/uv/pool_offload.h"
+#include "tests/support/fake_ports.h"
 #include "units/ports/task_host.h"
 #include "watchers/check_scheduler.h"
 
@@ -92,8 +93,11 @@ int main() {
         UvTcpProbe tcp(loop);
         NoTasks tasks;
         PoolOffload offload(loop);
+        test::FakeDns dns;
+        test::FakeLogs logs;
         CheckScheduler scheduler(
-            {clock, timers, http, tcp, tasks, offload, [](UnitIndex) { return TreeRef{}; }},
+            {clock, timers, http, tcp, tasks, offload, [](UnitIndex) { return TreeRef{}; }, dns,
+             logs},
             [&](const Observation& o) { ++(o.outcome == CheckOutcome::Pass ? passed : failed); });
         HttpCheckSpec probe;
         probe.url = "http://127.0.0.1:" + std::to_string(ntohs(in.sin_port)) + "/health";

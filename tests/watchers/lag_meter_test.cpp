@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <thread>
+#include <unistd.h>
 
 using namespace keepwell;
 using namespace std::chrono_literals;
@@ -34,6 +35,19 @@ struct LagMeterTest : testing::Test {
 TEST_F(LagMeterTest, ALoopThatIsOnTimeIsNoStall) {
     EXPECT_FALSE(stalled(20, 0s));
     EXPECT_FALSE(stalled(700, 0s)) << "to wait for long is not to be late";
+}
+
+TEST_F(LagMeterTest, ALongWaitForADescriptorThatIsNewIsNoStall) {
+    EXPECT_FALSE(stalled(700, 0s)) << "the first wait of a loop has new ones";
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    {
+        uv::Poll poll(loop, ends[0], [](int, int) {});
+        poll.start(UV_READABLE);
+        EXPECT_FALSE(stalled(700, 0s));
+    }
+    close(ends[0]);
+    close(ends[1]);
 }
 
 TEST_F(LagMeterTest, ALoopThatStoodStillIs) { EXPECT_TRUE(stalled(20, 700ms)); }

@@ -135,8 +135,8 @@ TEST_F(FakeProc, HostFiguresComeFromTheFiles) {
     put("net/dev", "Inter-|   Receive\n face |bytes\n    lo: 9 9 0 0 0 0 0 0 9 9 0 0 0 0 0 0\n"
                    "  eth0: 1000 10 0 0 0 0 0 0 500 5 0 0 0 0 0 0\n"
                    "eth1:1 1 0 0 0 0 0 0 1 1 0 0 0 0 0 0\n");
-    HostSampler sampler(root, root);
-    auto m = sampler.sample();
+    HostSampler sampler(root);
+    auto m = sampler.sample({root, root + "/nothing"});
     EXPECT_DOUBLE_EQ(m.cpu_percent, 20.0) << "since boot";
     EXPECT_EQ(m.cpu_count, 2U);
     EXPECT_DOUBLE_EQ(m.load[1], 1.25);
@@ -146,18 +146,21 @@ TEST_F(FakeProc, HostFiguresComeFromTheFiles) {
     EXPECT_EQ(m.net_packets_received, 11U);
     EXPECT_EQ(m.net_sent, 501U);
     EXPECT_EQ(m.net_packets_sent, 6U);
-    EXPECT_GT(m.disk_total, 0U);
-    EXPECT_LE(m.disk_used, m.disk_total);
+    ASSERT_EQ(m.disks.size(), 2U);
+    EXPECT_EQ(m.disks[0].path, root);
+    EXPECT_GT(m.disks[0].total, 0U);
+    EXPECT_LE(m.disks[0].used, m.disks[0].total);
+    EXPECT_EQ(m.disks[1].total, 0U);
     put("stat", "cpu  150 0 125 725 100 0 0 0 0 0\ncpu0 1 1\ncpu1 1 1\n");
     EXPECT_DOUBLE_EQ(sampler.sample().cpu_percent, 75.0) << "since the last sample";
     EXPECT_DOUBLE_EQ(sampler.sample().cpu_percent, 0.0) << "no time passed";
 }
 
 TEST_F(FakeProc, WhatCannotBeReadStaysZero) {
-    HostSampler sampler(root + "/nothing", root + "/nothing");
-    const auto m = sampler.sample();
+    HostSampler sampler(root + "/nothing");
+    const auto m = sampler.sample({root + "/nothing"});
     EXPECT_EQ(m.memory_total, 0U);
-    EXPECT_EQ(m.disk_total, 0U);
+    EXPECT_EQ(m.disks.at(0).total, 0U);
     EXPECT_DOUBLE_EQ(m.cpu_percent, 0.0);
 }
 

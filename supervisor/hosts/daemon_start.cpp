@@ -1,0 +1,133 @@
+// DaemonHost's half that starts: the start command, the wait for the daemon it leaves behind, and
+// what is said when there is none.
+#include "supervisor/hosts/daemon.h"
+
+#include "units/reason.h"
+#include "watchers/procfs.h"
+
+#include <csignal>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace keepwell {
+
+void DaemonHost::spawn(const UnitSpec& spec, Generation g) {
+    Daemon* d = find(spec.key);
+    if (d == nullptr) return;
+    d->spec = spec;
+    d->starting = g;
+    d->told_absent = true;
+    if (!d->owner.empty()) return order(*d, true, g);
+    if (spec.process.start_command.empty()) {
+        const std::string text =
+            d->why.empty() ? "no start_command" : d->why + ", and there is no start_command";
+        p_.timers.arm(p_.clock.now(), [this, key = spec.key, text] {
+            if (Daemon* one = find(key)) fail_start(*one, SpawnStage::StartCommand, 0, text);
+        });
+        return;
+    }
+    d->phase = Phase::Command;
+    d->generation = g;
+    UnitSpec command = spec;
+    command.process.command = spec.process.start_command;
+    p_.keeper.spawn(command, g);
+}
+
+void DaemonHost::on_spawned(const std::string& key, Generation g, std::int64_t pid) {
+    Daemon* d = find(key);
+    if (d == nullptr) return processes_->on_spawned(key, g, pid);
+    d->generation = g;
+    d->phase = Phase::Command;
+    d->command_pid = pid;
+    await(*d);
+}
+
+void DaemonHost::found_while_starting(Daemon& d, const MainSight& sight) {
+    // A start command in the foreground may name itself; before its exec it matches nothing yet.
+    const bool shell =
+        d.spec.kind == UnitKind::Match && sight.pid == d.command_pid && d.phase == Phase::Command;
+    if (sight.pid != 0 && !shell) return take(d, sight);
+    again(d, kLookAgain);
+}
+
+void DaemonHost::start_late(Daemon& d) {
+    const std::string seen = d.why.empty() ? "" : ": " + d.why;
+    const std::string text = fmt::format("no daemon after {}{} (unit.{}.start_timeout)",
+                                         human_duration(d.spec.start_timeout), seen, d.spec.key);
+    // A foreground command that matches, or was adopted as itself.
+    if (d.spec.kind == UnitKind::Match && d.phase == Phase::Command) {
+        const auto stat = Procfs().stat(d.command_pid);
+        if (stat) {
+            MainSight itself;
+            itself.pid = d.command_pid;
+            itself.start_ticks = stat->start_ticks;
+            return take(d, itself);
+        }
+    }
+    d.failure = Failure{SpawnStage::PidFile, 0, text};
+    p_.keeper.signal(d.spec.key, d.generation, SIGKILL, SignalScope::Tree);
+}
+
+void DaemonHost::fail_start(Daemon& d, SpawnStage stage, int error, const std::string& text) {
+    p_.timers.cancel(std::exchange(d.deadline, 0));
+    p_.timers.cancel(std::exchange(d.again, 0));
+    d.away();
+    d.told_absent = true;
+    if (!d.starting) return;
+    const Generation g = *std::exchange(d.starting, std::nullopt);
+    processes_->on_spawn_failed(d.spec.key, g, stage, error, text);
+    if (d.phase == Phase::Away) look_later(d.spec.key);
+}
+
+void DaemonHost::on_spawn_failed(const std::string& key, Generation g, SpawnStage stage, int error,
+                                 const std::string& text) {
+    Daemon* d = find(key);
+    if (d == nullptr) return processes_->on_spawn_failed(key, g, stage, error, text);
+    const std::string what = text.empty() ? fmt::format("start_command {}: {}: {}",
+                                                        d->spec.process.start_command.empty()
+                                                            ? ""
+                                                            : d->spec.process.start_command.front(),
+                                                        to_string(stage), std::strerror(error))
+                                          : text;
+    d->generation = 0;
+    fail_start(*d, stage, error, what);
+}
+
+// Through systemd, since it belongs to one of its services.
+void DaemonHost::order(Daemon& d, bool start, Generation g) {
+    const std::string key = d.spec.key, owner = d.owner;
+    p_.tell(key, fmt::format("belongs to {} of systemd: {} job", owner, start ? "start" : "stop"));
+    const auto done = [this, key, owner, start, g](const std::string& error) {
+        Daemon* one = find(key);
+        if (one == nullptr) return;
+        if (!start) {
+            one->stop_job = false;
+            const bool goes_on = one->phase == Phase::Held && !one->ended && one->handle.alive();
+            if (error.empty() || !goes_on) return;
+            const std::string text = "cannot stop " + owner + ": " + error;
+            p_.tell(key, text);
+            return sights_->on_stop_refused(key, g, text);
+        }
+        if (one->starting != g) return; // it was seen meanwhile
+        if (!error.empty()) return fail_start(*one, SpawnStage::Manager, 0, owner + ": " + error);
+        search(key);
+        p_.timers.cancel(one->deadline);
+        one->deadline = p_.timers.arm(p_.clock.now() + one->spec.start_timeout, [this, key] {
+            Daemon* late = find(key);
+            if (late == nullptr) return;
+            late->deadline = 0;
+            fail_start(*late, SpawnStage::PidFile, 0,
+                       "no daemon after the start job: " + late->why);
+        });
+    };
+    if (start) {
+        p_.services.start_service(owner, d.spec.start_timeout, done);
+    } else {
+        // systemd's own time limit ends the job; ours only bounds the waiting for it.
+        constexpr auto kLongestStop = 15min;
+        d.stop_job = true;
+        p_.services.stop_service(owner, kLongestStop, done);
+    }
+}
+
+} // namespace keepwell

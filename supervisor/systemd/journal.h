@@ -1,0 +1,96 @@
+// The lines of one systemd unit from the journal: the last ones, those since a time or after a
+// cursor, and what comes.
+//
+// JournalReader and read_journal() open and read files: for a thread of the pool, or a program that
+// may wait. JournalTail does both on the pool (lane Disk) and tells on the loop; it waits for the
+// journal's own notice of new lines, so that a quiet unit costs nothing. Memory is bounded by the
+// lines asked for, each cut at kLongestLine bytes; a tail asks for kMostLines at a time. A machine
+// without a journal is an error that says so, not an empty page.
+//
+// Without a directory the machine's own journal is read, or the one that KEEPWELL_JOURNAL_DIR
+// names.
+#pragma once
+
+#include "supervisor/uv/loop.h"
+#include "units/ports/offload.h"
+#include "units/ports/timers.h"
+#include "units/result.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace keepwell::systemd {
+
+inline constexpr std::size_t kMostLines = 1000;
+inline constexpr std::size_t kLongestLine = 16U << 10;
+
+struct JournalQuery {
+    std::string unit;                 // "nginx.service"
+    std::optional<std::uint32_t> uid; // whose systemd it belongs to; none = the system's
+    std::size_t lines = 100;          // at most
+    int priority = 7;                 // that and worse (lower); 7 = any
+    WallTime since;                   // only what is not older; 0 = any
+    bool forward = false;             // the first lines of `since`, instead of the last ones of all
+    std::string after;                // a cursor: the first lines after it; likewise
+    std::string directory;            // of journal files, instead of the machine's own
+};
+
+struct JournalLine {
+    WallTime time;
+    int priority = 6; // as syslog(3) has them: 0 is worst
+    std::string text; // raw bytes, may hold newlines
+    std::string cursor;
+};
+
+struct JournalPage {
+    std::vector<JournalLine> lines; // oldest first
+    bool more = false;              // after a cursor: others follow that did not fit
+};
+
+Result<JournalPage> read_journal(const JournalQuery&); // blocks
+
+// Whose systemd speaks on a bus ("system", "user" or an address): nullopt = the system's. The bus
+// of another user is known by the folder of its address, /run/user/UID.
+std::optional<std::uint32_t> journal_owner(const std::string& bus);
+
+// Keeps the journal open: a page of the query, then what is new. Belongs to one thread at a time.
+class JournalReader {
+  public:
+    static Result<JournalReader> open(JournalQuery); // blocks; reads no line yet
+    ~JournalReader();
+    JournalReader(JournalReader&&) noexcept;
+    JournalReader& operator=(JournalReader&&) noexcept;
+
+    Result<JournalPage> read(); // blocks; from the second call on at most kMostLines
+    // Readable when there may be more; stays the reader's. -1: nobody tells, look now and then.
+    int wait_fd() const;
+
+  private:
+    struct Impl;
+    explicit JournalReader(std::unique_ptr<Impl>);
+    std::unique_ptr<Impl> impl_;
+};
+
+// Tells the page of the query, then each time what is new. on_error is the last that is told.
+// Callbacks come on the loop, may destroy the tail, and are not called after its end.
+class JournalTail {
+  public:
+    struct Callbacks {
+        std::function<void(std::vector<JournalLine>)> lines; // the first time also when empty
+        std::function<void(const Error&)> error;
+    };
+    JournalTail(uv::Loop&, Offload&, JournalQuery, Callbacks);
+    ~JournalTail();
+    JournalTail(const JournalTail&) = delete;
+    JournalTail& operator=(const JournalTail&) = delete;
+
+  private:
+    struct Impl;
+    std::shared_ptr<Impl> impl_;
+};
+
+} // namespace keepwell::systemd
