@@ -70,18 +70,18 @@ void ManagerNotice::stopping() {
 }
 
 void ManagerNotice::changed() {
-    if (waiting_ || !ready_ || stopping_) return;
-    waiting_ = true;
-    say_status();
-    gap_.start(kGapMs);
+    if (!waiting_) say_status();
 }
 
+// Every line said opens a gap, also the one said at the end of a gap: else two could follow each other at once.
 void ManagerNotice::say_status() {
     if (!ready_ || stopping_) return;
     std::string line = units_line(p_.engine);
     if (line == last_) return;
     last_ = std::move(line);
     p_.send("STATUS=" + last_);
+    waiting_ = true;
+    gap_.start(kGapMs);
 }
 
 } // namespace keepwell

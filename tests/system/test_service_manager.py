@@ -90,7 +90,8 @@ def test_the_status_is_told_once_a_second_at_most(fleet):
     fleet.start()
     fleet.wait_for(lambda: manager.read() and len(fleet.starts("web")) >= 20, "twenty starts", 20)
     times = [t for t, _, fields in manager.read() if "STATUS" in fields and "READY" not in fields]
-    assert all(b - a > 0.9 for a, b in zip(times, times[1:]))
+    # A message may be read late on a busy host, so any ten of them are compared and not only neighbours.
+    assert all(b - a > 0.9 * (n + 1) - 0.5 for n in range(10) for a, b in zip(times, times[n + 1:]))
     assert all(re.fullmatch(r"2 units: .*|.*supervisor.*", f["STATUS"]) for _, _, f in manager.messages if "STATUS" in f)
     manager.socket.close()
 
