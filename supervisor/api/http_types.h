@@ -13,6 +13,9 @@
 
 namespace keepwell::api {
 
+// What a caller must be allowed for a route. The unix socket's rights allow everything.
+enum class Scope { Open, Read, Logs, Metrics, Control, Heartbeat };
+
 struct Request {
     std::string method;
     std::string target; // as it came: path and query, still percent-encoded

@@ -34,6 +34,7 @@ class Routes {
     using Handler = Reply (Routes::*)(const Call&);
     struct Route {
         std::string_view method, pattern; // "api/why/*": a star is one name
+        Scope scope;
         Handler handler;
     };
     static const std::vector<Route>& table();
