@@ -101,13 +101,14 @@ function updateMemo(old, node, job) {
   if (performance.now() > job.deadline) {
     job.waiting = true;
     node.stamp = old ? old.stamp : null;
-    node.node = old ? old.node : {...node.holder, children: [], svg: false, el: null};
+    node.node = old ? old.node : {...node.holder, children: [], svg: false, el: null, holds: true};
     if (!old) create(node.node, job);
     node.el = node.node.el;
     return;
   }
   node.node = node.make();
-  const same = old && old.node.tag === node.node.tag;
+  // What only holds the place is replaced: the real element has its ref called.
+  const same = old && !old.node.holds && old.node.tag === node.node.tag;
   update(same ? old.node : null, node.node, job);
   node.el = node.node.el;
 }

@@ -5,56 +5,53 @@ import {time} from './words.js';
 export const RANGES = [['30m', '30 min'], ['24h', '24 h'], ['7d', '7 d'], ['90d', '90 d']];
 export const historyPath = (key, range) => `api/history/${encodeURIComponent(key)}?range=${range}`;
 
-const seconds = (p, word) => p[word + '_s'] ?? p[word]?.seconds ?? p[word] ?? 0;
-const known = (p) => seconds(p, 'ok') + seconds(p, 'degraded') + seconds(p, 'down') + seconds(p, 'unknown') > 0;
-/** The worst of a point as a letter of a bar. */
+/** The worst of a point as a letter of a bar; 'n' when nothing is known of it. */
 export function letterOf(p) {
-  if (!p || !known(p)) return 'n';
-  return seconds(p, 'down') > 0 ? 'D' : seconds(p, 'degraded') > 0 ? 'G' : seconds(p, 'ok') > 0 ? 'U' : 'X';
+  if (p.down_s > 0) return 'D';
+  if (p.degraded_s > 0) return 'G';
+  if (p.ok_s > 0) return 'U';
+  if (p.paused_s > 0) return 'P';
+  return p.unknown_s > 0 ? 'X' : 'n';
 }
-const startOf = (p) => time(p.from ?? p.time ?? p.at ?? p.start);
 
-/** One series with its gaps: the points of `data` on an even grid from the first to the last; `pick(p)` is the value. */
-export function series(data, pick) {
-  const points = (data.points || []).map((p) => [startOf(p), p]).sort((a, b) => a[0] - b[0]);
-  if (!points.length) return {values: [], misses: [], from: Date.now(), to: Date.now()};
-  const step = (data.step_s ?? data.resolution_s ?? 3600) * 1e3, from = points[0][0], to = points[points.length - 1][0], n = Math.min(2400, Math.round((to - from) / step) + 1);
-  const values = Array(n).fill(null), misses = [];
-  for (const [at, p] of points) {
-    const i = Math.min(n - 1, Math.round((at - from) / step)), v = pick(p);
-    if (v != null) values[i] = v;
-    else if (seconds(p, 'down') > 0) misses.push(i);
-  }
-  return {values, misses, from, to: Math.max(to, from + step)};
+/** {values, misses, from, to} of one figure over the points: its average, null where it was not measured. `misses` are the
+ *  points without it in which the service was down. */
+export function series(data, name) {
+  const points = data.points || [], values = points.map((p) => p[name]?.avg ?? null);
+  return {values, misses: points.flatMap((p, i) => (values[i] == null && p.down_s > 0 ? [i] : [])), from: data.from, to: data.to};
 }
-export const mean = (x) => (x == null ? null : typeof x === 'number' ? x : x.avg ?? null);
-export const latencySeries = (data) => series(data, (p) => mean(p.latency_ms ?? p.latency));
-export const cpuSeries = (data) => series(data, (p) => mean(p.cpu_percent ?? p.cpu));
-export const memorySeries = (data) => series(data, (p) => mean(p.memory_bytes ?? p.memory));
 
-const ORDER = 'nXUGD';
-/** 90 letters, the worst of each local day, today last, and the time of each. */
+const BAD = 'nXPUGD';
+const worse = (a, b) => (BAD.indexOf(a) > BAD.indexOf(b) ? a : b);
+/** 90 letters, the worst of each day, today last, and the time of each. */
 export function dayLetters(data, now = Date.now(), slots = 90) {
-  const today = new Date(now), letters = Array(slots).fill('n');
-  const dayOf = (at) => { const d = new Date(at); return Math.round((Date.UTC(today.getFullYear(), today.getMonth(), today.getDate()) - Date.UTC(d.getFullYear(), d.getMonth(), d.getDate())) / 864e5); };
+  const today = new Date(now), letters = Array(slots).fill('n'), half = Math.min(data.step_s || 3600, 86400) * 500;
+  const number = (at) => { const d = new Date(at); return Math.round(Date.UTC(d.getFullYear(), d.getMonth(), d.getDate()) / 864e5); };
   for (const p of data.points || []) {
-    const i = slots - 1 - dayOf(startOf(p)), c = letterOf(p);
-    if (i >= 0 && i < slots && ORDER.indexOf(c) > ORDER.indexOf(letters[i])) letters[i] = c;
+    // A day of the answer is one of UTC: it counts as the local day that most of it is in.
+    const i = slots - 1 - Math.max(0, number(now) - number(time(p.time) + half));
+    if (i >= 0) letters[i] = worse(letterOf(p), letters[i]);
   }
-  return {text: letters.join(''), at: (i) => new Date(today.getFullYear(), today.getMonth(), today.getDate() - (slots - 1 - i), 12).getTime()};
+  return {text: letters.join(''), slots, at: (i) => new Date(today.getFullYear(), today.getMonth(), today.getDate() - (slots - 1 - i), 12).getTime()};
+}
+/** The points in at most `most` bars, the worst of each. */
+export function barLetters(data, most = 72) {
+  const points = data.points || [], slots = Math.min(most, points.length), letters = Array(slots).fill('n'), from = time(data.from), to = time(data.to);
+  points.forEach((p, i) => { const k = Math.floor(i * slots / points.length); letters[k] = worse(letterOf(p), letters[k]); });
+  return {text: letters.join(''), slots, at: (i) => from + (i + 0.5) / slots * (to - from)};
 }
 
-/** Good seconds of the known ones in points; null when nothing is known. Degraded still serves. */
+/** Good seconds of the known ones; null when nothing is known. Degraded still serves. */
 export function ratioOf(points) {
   let good = 0, all = 0;
   for (const p of points || []) {
-    good += seconds(p, 'ok') + seconds(p, 'degraded');
-    all += seconds(p, 'ok') + seconds(p, 'degraded') + seconds(p, 'down');
+    good += p.ok_s + p.degraded_s;
+    all += p.ok_s + p.degraded_s + p.down_s;
   }
   return all ? good / all : null;
 }
-/** [['24 h', ratio], ['7 d', …], ['30 d', …]], from the document, else from points. */
+/** [['24 h', ratio], ['7 d', …], ['30 d', …]] of the document; 30 days else from the points of 90 days. */
 export function ratios(unit, data, now = Date.now()) {
-  return [['24 h', '24h', 864e5], ['7 d', '7d', 7 * 864e5], ['30 d', '30d', 30 * 864e5]].map(([text, name, span]) => [text,
-    unit.uptime_ratio?.[name] ?? (data ? ratioOf((data.points || []).filter((p) => startOf(p) > now - span)) : null)]);
+  return [['24 h', '24h', 0], ['7 d', '7d', 7], ['30 d', '30d', 30]].map(([text, name, days]) => [text,
+    unit.uptime_ratio?.[name] ?? (days && data ? ratioOf((data.points || []).filter((p) => time(p.time) > now - days * 864e5)) : null)]);
 }

@@ -2,9 +2,9 @@
 // memory. What was not measured stays empty.
 import {h, memo} from './dom.js';
 import {bar, chart} from './charts.js';
-import {cpuSeries, dayLetters, historyPath, latencySeries, letterOf, memorySeries, ratioOf, ratios, series} from './history_data.js';
+import {barLetters, dayLetters, historyPath, ratioOf, ratios, series} from './history_data.js';
 import {empty, field, link, note, section, segments, skeleton, state, unitHref} from './parts.js';
-import {bytes, clock, day, percent, plural, title, visible} from './words.js';
+import {bytes, clock, day, fullTime, percent, plural, title, visible} from './words.js';
 
 const RANGES = [['1h', '1 h'], ['24h', '24 h'], ['7d', '7 d'], ['90d', '90 d']];
 
@@ -76,16 +76,18 @@ function one(app, v) {
   if (!answer.data) return [top, note(answer.status === 404 ? 'This keepwell keeps no history.' : `Cannot read the history: ${answer.error}`)];
   const data = answer.data, words = range === '1h' || range === '24h' ? clock : (t) => day(t), points = data.points || [];
   if (!points.length) return [top, note('Nothing has been kept for this range yet. The first minute comes after a minute.')];
-  const bars = availability(data, range), limit = v.checks.find((c) => c.slow_ms != null)?.slow_ms ?? null;
-  const plot = (text, one, options) => (one.values.some((x) => x != null) ? section(text, null, h('div', {class: 'card chart', key: text}, chart({cls: 's-hold', ...one, bottomWords: words, label: `${text}, range ${range}`, ...options}))) : null);
-  return [top, section('Availability', h('span', {class: 'ratios'}, h('span', {}, h('span', {class: 'i3'}, 'in this range'), ' ' + percent(ratioOf(points)))),
-    h('div', {class: 'card days', key: 'days'}, bar(bars.text, {slots: bars.slots, cls: 'beat90', unit: range === '90d' ? 'day' : 'time', what: `range ${range}`, at: bars.at}), h('div', {class: 'ends'}, h('span', {}, words(bars.at(0))), h('span', {}, 'each bar: the worst in it'), h('span', {}, 'now')))),
-  plot('Latency', latencySeries(data), {limit, cls: 's-' + (v.health.status === 'degraded' ? 'warn' : 'hold')}), plot('CPU', cpuSeries(data), {format: (x) => x.toFixed(x < 10 ? 1 : 0) + ' %'}), plot('Memory', memorySeries(data), {format: bytes})];
+  const bars = range === '90d' ? dayLetters(data) : barLetters(data), limit = v.checks.find((c) => c.slow_ms != null)?.slow_ms ?? null;
+  const plot = (text, figure, options) => {
+    const one = series(data, figure);
+    return one.values.some((x) => x != null) ? section(text, null, h('div', {class: 'card chart'}, chart({cls: 's-hold', ...one, bottomWords: words, label: `${text}, range ${range}`, ...options}))) : null;
+  };
+  return [top, section('Availability', h('span', {class: 'ratios'}, h('span', {}, h('span', {class: 'i3'}, 'in this range'), ' ' + percent(data.uptime_ratio ?? ratioOf(points)))),
+    h('div', {class: 'card days'}, bar(bars.text, {slots: bars.slots, cls: 'beat90', unit: range === '90d' ? 'day' : 'time', what: `range ${range}`, at: bars.at}), h('div', {class: 'ends'}, h('span', {}, words(bars.at(0))), h('span', {}, 'each bar: the worst in it'), h('span', {}, 'now')))),
+  plot('Latency', 'latency_ms', {limit, cls: 's-' + (v.health.status === 'degraded' ? 'warn' : 'hold')}), plot('CPU', 'cpu_percent', {format: (x) => x.toFixed(x < 10 ? 1 : 0) + ' %'}), plot('Memory', 'memory_bytes', {format: bytes}), changes(app, data)];
 }
-/** The points in at most 90 bars. */
-function availability(data, range) {
-  if (range === '90d') { const d = dayLetters(data); return {...d, slots: 90}; }
-  const grid = series(data, (p) => letterOf(p)), n = grid.values.length, slots = Math.min(60, n), letters = Array(slots).fill('n');
-  grid.values.forEach((c, i) => { const k = Math.min(slots - 1, Math.floor(i * slots / n)); if (c && 'nXUGD'.indexOf(c) > 'nXUGD'.indexOf(letters[k])) letters[k] = c; });
-  return {text: letters.join(''), slots, at: (i) => grid.from + (i + 0.5) / slots * (grid.to - grid.from)};
+function changes(app, data) {
+  const all = [...(data.changes || [])].reverse().slice(0, 60);
+  if (!all.length) return null;
+  return section('Changes', null, h('ul', {class: 'card changes'}, all.map((c, i) => h('li', {key: `${c.time} ${i}`}, h('time', {datetime: c.time, title: fullTime(c.time)}, clock(c.time, app.now)),
+    state({state: c.state, health: {status: c.health}, kind: ''}), h('span', {class: 'i2'}, c.state), h('span', {class: 'i2'}, visible(c.reason))))));
 }

@@ -5,8 +5,8 @@ import {bar, chart} from './charts.js';
 import {icon} from './icons.js';
 import {logLine} from './log_view.js';
 import {act, mainAction, pauseMenu, stepTime} from './page_overview.js';
-import {ago, button, count, counter, empty, link, logsHref, menu, nameOf, note, section, segments, skeleton, state, timer, unitHref} from './parts.js';
-import {RANGES, dayLetters, historyPath, latencySeries, ratios} from './history_data.js';
+import {ago, button, counter, empty, link, logsHref, menu, nameOf, note, section, segments, skeleton, state, timer, unitHref} from './parts.js';
+import {RANGES, dayLetters, historyPath, ratios, series} from './history_data.js';
 import {bytes, clock, compact, clockSeconds, duration, fullTime, isProblem, lastExit, look, ms, next, padded, percent, rank, reason, spoken, stoppedOnPurpose, time, title, visible} from './words.js';
 
 export function service(app) {
@@ -63,7 +63,7 @@ function result(c) {
   return RESULT[c.status] || ['mute', 'mute', 'Not run'];
 }
 function checks(app, v) {
-  const extra = v.last_checked ? h('span', {class: 'sm i3'}, 'checked ', ago(v.last_checked), ' ago', v.next_check_at && !app.stale ? [', next in ', count(v.next_check_at, 'plain')] : null) : null;
+  const extra = v.last_checked ? h('span', {class: 'sm i3'}, 'checked ', ago(v.last_checked), ' ago') : null;
   if (!v.checks.length) return section('Checks', null, note('No checks: it is healthy while its process runs.'));
   const live = app.source.live ? app.store.answer('api/checks', {stamp: app.store.stamps.get(v.key), seconds: 20})?.data?.checks : null;
   const more = new Map((live || []).filter((c) => c.service === v.key).map((c) => [c.id, c]));
@@ -101,9 +101,9 @@ function older(app, v, range, limit, cls) {
   const answer = app.store.answer(historyPath(v.key, range), {seconds: 60});
   if (!answer) return h('div', {class: 'sk chart-sk', 'aria-hidden': 'true'});
   if (!answer.data) return h('p', {class: 'i3'}, answer.status === 404 ? 'This keepwell keeps no history.' : `Cannot read the history: ${answer.error}`);
-  const series = latencySeries(answer.data);
-  if (!series.values.some((x) => x != null)) return h('p', {class: 'i3'}, 'No latency was kept for this range yet.');
-  return chart({cls, limit, ...series, bottomWords: range === '24h' ? clock : (t) => clock(t, 0).replace(/ \d\d:\d\d$/, ''), label: `latency, range ${range}`});
+  const one = series(answer.data, 'latency_ms');
+  if (!one.values.some((x) => x != null)) return h('p', {class: 'i3'}, 'No latency was kept for this range yet.');
+  return chart({cls, limit, ...one, bottomWords: range === '24h' ? clock : (t) => clock(t, 0).replace(/ \d\d:\d\d$/, ''), label: `latency, range ${range}`});
 }
 function days(app, v) {
   const live = app.source.live, answer = live ? app.store.answer(historyPath(v.key, '90d'), {seconds: 300}) : null, past = v.history, span = past ? spoken(60 * past.step_s) : '30 min';
@@ -128,8 +128,9 @@ function timeline(app, v) {
   const answer = app.store.answer(`api/why/${encodeURIComponent(v.key)}`, {stamp: [v.state, v.health.status, v.restarts.total, v.restarts.next_attempt_at, v.reason].join('|'), seconds: 30});
   if (!answer) return section('Last incident', null, skeleton(4));
   if (!answer.data) return section('Last incident', null, note(`Cannot read what happened: ${answer.error}`));
-  const all = [...answer.data.incidents].reverse(), most = app.store.param('incidents') ? 20 : 2, open = all[0] && !all[0].until;
-  return h('section', {class: 'sec', key: 'why'}, h('div', {class: 'sec-h'}, h('h2', {class: 'grow'}, open ? 'Open incident' : 'Last incident')),
+  const told = [...answer.data.incidents].reverse(), trouble = told.filter((x) => x.trouble !== false || !x.until), all = trouble.length ? trouble : told.slice(0, 1);
+  const most = app.store.param('incidents') ? 20 : 2, open = all[0] && !all[0].until, word = !trouble.length && told.length ? 'Last start' : open ? 'Open incident' : 'Last incident';
+  return h('section', {class: 'sec', key: 'why'}, h('div', {class: 'sec-h'}, h('h2', {class: 'grow'}, word)),
     all.length ? all.slice(0, most).map((x, i) => incident(app, x, i === 0 && answer.data.next)) : h('p', {class: 'card need'}, 'No incident that keepwell had to act on.'),
     all.length > most ? button(`Show ${Math.min(20, all.length) - most} earlier`, {cls: 'ghost', onclick: () => app.store.setParam('incidents', 'all')}) : null);
 }

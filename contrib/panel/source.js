@@ -15,9 +15,10 @@ export class Source {
   reachable = true;
   #changed; #etag = ''; #timer = 0; #busy = null; #again = false; #stream = null; #wanted = null; #last = 0; #cost = 0; #soon = 0;
 
-  constructor(changed, base = '') {
+  constructor(changed, base = '', {stream = true} = {}) {
     this.#changed = changed;
     this.base = base;
+    this.streams = stream;
     this.onEvent = () => {};
   }
 
@@ -201,7 +202,7 @@ export class Source {
     this.#openStream();
   }
   #openStream() {
-    if (!this.live || document.hidden || this.#stream) return;
+    if (!this.streams || !this.live || document.hidden || this.#stream) return;
     const wanted = this.#wanted, stream = new EventSource(this.base + (wanted?.path || 'api/events/stream'));
     this.#stream = stream;
     const alive = () => {

@@ -130,3 +130,8 @@ export async function site(pages) {
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return {url: `http://127.0.0.1:${server.address().port}/`, port: server.address().port, close: () => new Promise((resolve) => { server.closeAllConnections(); server.close(resolve); })};
 }
+
+/** The panel of a fleet: of keepwell itself where it listens, with contrib/nginx/proxy.conf in front. */
+export async function panelOf(fleet) {
+  return socketServer(fleet.dir, fleet.socket);
+}
