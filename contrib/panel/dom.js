@@ -15,9 +15,10 @@ export function s(tag, attrs, ...children) {
   return {tag, attrs: attrs || {}, key: attrs?.key, children: flat(children), svg: true, el: null};
 }
 
-/** An element that is described again only when `stamp` (a string) differs; the work may wait for a later frame. */
-export function memo(key, stamp, make, holder = {tag: 'div', attrs: {class: 'row holder'}}) {
-  return {memo: true, key, stamp, make, holder, node: null, el: null};
+/** An element that is described again only when `stamp` (a string) differs; the work may wait for a later frame. What is
+ *  there until then is an element `tag` with `attrs`. `lazy`: while it is out of sight, it always waits. */
+export function memo(key, stamp, make, {tag = 'div', attrs = {class: 'row holder'}, lazy = false} = {}) {
+  return {memo: true, key, stamp, make, holder: {tag, attrs}, lazy, node: null, el: null};
 }
 
 function flat(children, out = []) {
@@ -35,14 +36,35 @@ function flat(children, out = []) {
   return out;
 }
 
-/** Makes the children of `parent` what `children` describe. Memos that are still to be made when `deadline`
- *  (performance.now()) has passed stay as they are; returns true when some did. */
+/** Makes the children of `parent` what `children` describe. Answers with the memos that wait, for resume(): those that
+ *  were not made before `deadline` (performance.now()), and those out of sight. The next patch() takes them up by itself. */
 export function patch(parent, children, deadline = Infinity) {
-  const job = {deadline, waiting: false};
-  const focus = document.activeElement;
+  const job = {deadline, waiting: []}, focus = document.activeElement;
   parent.kept = reconcile(parent, parent.kept || [], flat(Array.isArray(children) ? children : [children]), job);
   if (focus && focus !== document.activeElement && focus.isConnected && focus !== document.body) focus.focus({preventScroll: true});
   return job.waiting;
+}
+
+/** Makes waiting memos, those in sight first, until the deadline; answers with the rest. */
+export function resume(waiting, deadline) {
+  const order = [...waiting.filter(inSight), ...waiting.filter((x) => !inSight(x))], job = {deadline: Infinity, waiting: []};
+  while (order.length && performance.now() < deadline) {
+    const {node, stamp, make} = order.shift(), before = node.el;
+    if (!before.isConnected) continue;
+    remake(node, node.node, make, job);
+    node.stamp = stamp;
+    if (node.el !== before) before.replaceWith(node.el);
+  }
+  return order;
+}
+export const inSight = (waiting) => waiting.node.el.near !== false;
+
+let sight = null;
+function watchSight(el) {
+  sight ||= new IntersectionObserver((entries) => {
+    for (const entry of entries) entry.target.near = entry.isIntersecting;
+  }, {rootMargin: '300px'});
+  sight.observe(el);
 }
 
 const kind = (node) => (node.memo ? 'memo' : node.text !== undefined ? '#text' : node.tag);
@@ -93,23 +115,28 @@ function update(old, node, job) {
 }
 
 function updateMemo(old, node, job) {
-  if (old && old.stamp === node.stamp) {
+  if (old) {
     node.node = old.node;
     node.el = old.el;
-    return;
+    if (old.stamp === node.stamp) return;
   }
-  if (performance.now() > job.deadline) {
-    job.waiting = true;
+  if ((node.lazy && node.el?.near === false) || performance.now() > job.deadline) {
+    job.waiting.push({node, stamp: node.stamp, make: node.make});
     node.stamp = old ? old.stamp : null;
-    node.node = old ? old.node : {...node.holder, children: [], svg: false, el: null, holds: true};
-    if (!old) create(node.node, job);
+    if (old) return;
+    node.node = {...node.holder, children: [], svg: false, el: null, holds: true};
+    create(node.node, job);
     node.el = node.node.el;
+    if (node.lazy) watchSight(node.el);
     return;
   }
-  node.node = node.make();
-  // What only holds the place is replaced: the real element has its ref called.
-  const same = old && !old.node.holds && old.node.tag === node.node.tag;
-  update(same ? old.node : null, node.node, job);
+  remake(node, node.node, node.make, job);
+}
+// What only holds the place is replaced: the real element has its ref called.
+function remake(node, old, make, job) {
+  node.node = make();
+  update(old && !old.holds && old.tag === node.node.tag ? old : null, node.node, job);
+  if (node.el !== node.node.el && node.lazy) watchSight(node.node.el);
   node.el = node.node.el;
 }
 

@@ -1,5 +1,5 @@
 // The panel: joins source, store and pages, draws once a frame, and takes the keys.
-import {patch} from './dom.js';
+import {h, inSight, patch, resume} from './dom.js';
 import {Actions} from './actions.js';
 import {Dialogs, Toasts, banner, foot, top, useTheme} from './frame.js';
 import {alerts} from './page_alerts.js';
@@ -9,18 +9,18 @@ import {LoginPage} from './page_login.js';
 import {LogsPage} from './page_logs.js';
 import {overview} from './page_overview.js';
 import {service} from './page_service.js';
-import {h} from './dom.js';
 import {empty, skeleton} from './parts.js';
 import {Source} from './source.js';
 import {Store, settings} from './store.js';
 import {tick} from './ticking.js';
 import {headline, title} from './words.js';
 
-const BUDGET = 12; // ms of one frame for rows that changed
+const BUDGET = 20; // ms of one frame for rows that changed
+const idle = globalThis.requestIdleCallback || ((work) => setTimeout(work, 50));
 
 class App {
   #at = {top: document.getElementById('top'), banner: document.getElementById('banner'), main: document.getElementById('main'), foot: document.getElementById('foot'), live: document.getElementById('live')};
-  #frame = 0; #orders = new Map(); #held = new Set(); #said = []; #saying = 0; #wasStale = false; #pageName = '';
+  #frame = 0; #orders = new Map(); #held = new Set(); #said = []; #saying = 0; #wasStale = false; #rest = [];
 
   constructor() {
     this.source = new Source((what) => this.#changed(what));
@@ -84,12 +84,24 @@ class App {
     const deadline = performance.now() + BUDGET;
     patch(this.#at.top, [top(this)]);
     patch(this.#at.banner, banner(this));
-    const waiting = patch(this.#at.main, this.#page(), deadline);
+    this.#rest = patch(this.#at.main, this.#page(), deadline);
     patch(this.#at.foot, foot(this));
     document.body.classList.toggle('is-stale', this.stale);
     this.#title();
     this.#tickNow();
-    if (waiting) this.render();
+    this.#goOn();
+  }
+  // Rows in sight are made in the next frames, the others when there is nothing else to do.
+  #goOn() {
+    const rest = this.#rest;
+    if (!rest.length) return;
+    const near = rest.some(inSight);
+    (near ? requestAnimationFrame : idle)(() => {
+      if (rest !== this.#rest) return;
+      this.#rest = resume(rest, performance.now() + (near ? BUDGET : BUDGET / 2));
+      if (near || !this.#rest.length) this.#tickNow();
+      this.#goOn();
+    });
   }
   #page() {
     const {mode, error} = this.source, {page} = this.store.route;

@@ -65,7 +65,7 @@ function historyRow(app, v) {
     return h('li', {key: v.key, 'data-key': v.key, ref: (el) => watch(app, el, v.key)}, h('div', {class: 'two name'}, h('a', {href: `#/history/${encodeURIComponent(v.key)}`}, title(v)), h('small', {}, state(v))),
       days ? bar(days.text, {slots: 90, cls: 'beat', unit: 'day', what: 'last 90 days', at: days.at}) : answer?.at ? h('span', {class: 'i3 sm'}, `Cannot read it: ${answer.error}`) : h('div', {class: 'sk', 'aria-hidden': 'true'}),
       h('span', {class: 'ratios'}, ratio.map(([k, r]) => h('span', {key: k}, h('span', {class: 'i3'}, k), ' ' + percent(r)))));
-  }, {tag: 'li', attrs: {}});
+  }, {tag: 'li', attrs: {}, lazy: true});
 }
 
 function one(app, v) {

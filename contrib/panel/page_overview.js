@@ -147,7 +147,7 @@ function row(app, v) {
       cell('num c-rst s-warn' + (v.restarts.total > 3 ? ' hot' : ''), v.restarts.total ?? '–'), cell('num c-cpu', v.cpu_percent == null ? '–' : v.cpu_percent.toFixed(1) + ' %'), cell('num c-mem', bytes(v.memory_bytes)),
       cell('go', app.canControl && v.checks.length ? h('button', {type: 'button', class: 'again', 'aria-label': `Check ${title(v)} now`, title: 'Check now', 'aria-busy': app.actions.isBusy(v.key, 'check') ? 'true' : null,
         onclick: () => app.actions.run('check', v.key)}, icon('retry')) : icon('chev')));
-  });
+  }, {lazy: true});
 }
 export const stepTime = (doc, past) => (i) => time(doc.generated_at) - (59 - i) * past.step_s * 1e3;
 function latency(v, slow) {

@@ -94,7 +94,7 @@ export function stampOf(v) {
   const r = v.restarts, h = v.history;
   return [v.name, v.group, v.kind, v.pid, v.state, v.desired_state, v.paused, v.paused_until, v.blocked_by, v.critical, v.reason, v.health.status,
     v.health.responseTime, v.health_since, v.last_checked, v.uptime_ratio?.['24h'], v.started_at, r.total, r.next_attempt_at, r.attempts_left, v.cpu_percent,
-    v.memory_bytes, h?.states, h?.latency_ms?.join(), v.checks.map((c) => c.status + c.consecutive_failures).join()].join('|');
+    v.memory_bytes, h?.states, h?.latency_ms?.[0], h?.latency_ms?.[29], h?.latency_ms?.at(-1), v.checks.map((c) => c.status + c.consecutive_failures).join()].join('|');
 }
 
 export const settings = {

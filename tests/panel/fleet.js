@@ -6,8 +6,9 @@ import http from 'node:http';
 import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
+import {fileURLToPath} from 'node:url';
 
-export const TOP = path.resolve(import.meta.dirname, '../..');
+export const TOP = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 export const PANEL = path.join(TOP, 'contrib/panel');
 const first = (...names) => names.find((n) => n && fs.existsSync(n));
 export const KEEPWELL = process.env.KEEPWELL_BIN || first(...['release', 'dev', 'asan'].map((p) => path.join(TOP, `build/${p}/bin/keepwell`)));
