@@ -8,6 +8,7 @@
 // GROUP:* or globs (docs/config).
 #pragma once
 
+#include "supervisor/history/range.h"
 #include "units/result.h"
 #include "units/snapshot.h"
 #include "units/time.h"
@@ -89,6 +90,14 @@ class Control {
     // Begins; how it goes stands in runtime_json(): "upgrade":{"running","error"}. A new
     // supervisor's pid there means that it is done.
     virtual Status upgrade(const Peer&) = 0;
+
+    // What was. Answered from the history's own thread; done is called once, from inside or later.
+    // ENODATA: there is no history here, or it cannot be read now.
+    using Answer = std::function<void(Result<std::string>)>;
+    virtual void history(const std::string& name, history::Range, Answer done) = 0;
+    // Events of `since` and later, oldest first; of that very millisecond those after `sequence`.
+    virtual void past_events(WallTime since, std::uint64_t sequence, std::size_t limit,
+                             Answer done) = 0; // {"events":[…],"last":N,"more":bool}
 };
 
 } // namespace keepwell

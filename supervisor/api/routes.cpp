@@ -111,6 +111,7 @@ const std::vector<Routes::Route>& Routes::table() {
         {"POST", "api/config/reload", Scope::Control, &Routes::post_reload},
         {"POST", "api/shutdown", Scope::Control, &Routes::post_shutdown},
         {"POST", "api/upgrade", Scope::Control, &Routes::post_upgrade},
+        {"GET", "api/history/*", Scope::Read, &Routes::get_history},
     };
     return routes;
 }
@@ -273,6 +274,7 @@ Reply Routes::get_explain(const Call& call) {
 }
 
 Reply Routes::get_events(const Call& call) {
+    if (call.target.query.count("since_time") != 0) return get_past_events(call);
     const auto since = number(call.target, "since", 0);
     const auto limit = number(call.target, "limit", 1000);
     const auto wait = number(call.target, "wait", 0);

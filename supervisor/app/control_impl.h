@@ -4,6 +4,7 @@
 
 #include "supervisor/api/control.h"
 #include "supervisor/app/fleet.h"
+#include "supervisor/app/past.h"
 
 #include <functional>
 #include <string>
@@ -23,6 +24,7 @@ class ControlImpl final : public Control {
         std::function<Status(const std::string& who, bool leave)> shutdown;
         std::function<Status(const std::string& who)> upgrade;
         ProcessHost& processes;
+        Past& past;
     };
     explicit ControlImpl(Ports ports) : p_(std::move(ports)) {}
 
@@ -44,6 +46,8 @@ class ControlImpl final : public Control {
                        std::function<void(Result<std::string>)> done) override;
     Status shutdown(const Peer&, bool leave) override;
     Status upgrade(const Peer&) override;
+    void history(const std::string& name, history::Range, Answer) override;
+    void past_events(WallTime since, std::uint64_t sequence, std::size_t limit, Answer) override;
 
   private:
     Result<UnitIndex> one(const std::string& name) const;

@@ -6,6 +6,8 @@
 #include "supervisor/app/log_book.h"
 #include "supervisor/app/manager_notice.h"
 #include "supervisor/app/metrics.h"
+#include "supervisor/app/past.h"
+#include "supervisor/app/process_setup.h"
 #include "supervisor/app/reload.h"
 #include "supervisor/app/unit_hosts.h"
 #include "supervisor/config/last_good.h"
@@ -21,7 +23,6 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <malloc.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -30,27 +31,7 @@ namespace keepwell {
 namespace {
 
 constexpr std::uint64_t kSettleMs = 20;
-constexpr std::uint64_t kHistoryMs = 30'000;
 constexpr std::size_t kEventsBack = 4000;
-
-std::string host_name() {
-    char name[256] = {};
-    return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
-
-void set_up_log(const std::string& level) {
-    spdlog::set_default_logger(spdlog::stderr_logger_mt("keepwell"));
-    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-    spdlog::set_level(spdlog::level::from_str(level));
-}
-
-// Threads that allocate little share one arena, and what is large for a moment (documents, a
-// configuration) goes back to the system instead of leaving holes.
-void keep_memory_small() {
-    mallopt(M_ARENA_MAX, 1);
-    mallopt(M_MMAP_THRESHOLD, 64 << 10);
-    mallopt(M_TRIM_THRESHOLD, 128 << 10);
-}
 
 class Supervisor {
   public:
@@ -101,6 +82,7 @@ class Supervisor {
     UnitHosts hosts_;
     std::unique_ptr<StatusWriter> writer_;
     Fleet fleet_;
+    Past past_;
     ControlImpl control_;
     Metrics metrics_;
     ManagerNotice notice_;
@@ -108,7 +90,7 @@ class Supervisor {
     // A restart is a burst of changes; the document is made once it is over, so that no spawn waits
     // for it.
     bool settling_ = false;
-    uv::Timer settle_, alive_, history_;
+    uv::Timer settle_, alive_;
     std::shared_ptr<void> saving_;
     ReloadQueue reloads_;
     bool leaving_ = false, upgrading_ = false;
@@ -160,12 +142,17 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                   hosts_.ask_systemd(check, std::move(done));
               }},
              *state_, wanted_, events_, spec()),
+      past_({loop_, clock_, fleet_, [this] { changed(); },
+             [this] {
+                 if (api_) api_->notify();
+             },
+             [](const std::string& text) { spdlog::warn("{}", text); }}),
       control_({fleet_, clock_, [this] { return snapshot(); }, [this] { return runtime_json(); },
                 [this](bool dry, const std::string& who, auto done) {
                     reloads_.ask({dry, who, std::move(done)});
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
-                [this](const std::string& who) { return begin_upgrade(who); }, keeper_}),
+                [this](const std::string& who) { return begin_upgrade(who); }, keeper_, past_}),
       metrics_(loop_, fleet_, [this] { changed(); }),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),
@@ -176,7 +163,6 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                   notice_.changed();
               }),
       alive_(loop_, [this] { keeper_.alive(); }),
-      history_(loop_, [this] { fleet_.tick(); }),
       reloads_({loop_, options_.load,
                 [this](bool dry) {
                     if (!dry) notice_.reloading();
@@ -349,6 +335,7 @@ Result<std::string> Supervisor::apply(const std::string& who, LoadResult fresh) 
     note_.clear();
     if (writer_) writer_->set_interval(spec().status_interval);
     if (frozen.metrics != spec().metrics) metrics_.start(spec().metrics);
+    past_.apply(spec().history);
     spdlog::set_level(spdlog::level::from_str(spec().log_level));
     keep_last_good(loaded_);
     return result;
@@ -460,12 +447,13 @@ Result<int> Supervisor::run() {
     keeper_.set_log_directory(spec().log_dir);
     keeper_.start();
     keeper_.alive();
-    history_.start(kHistoryMs, kHistoryMs);
+    past_.start(options_.safe ? "" : spec().state_dir + "/history.db", spec().history);
     metrics_.start(spec().metrics);
     writer_->start();
     if (!options_.safe) keep_last_good(loaded_);
     loop_.run();
     api_.reset();
+    past_.close();
     logs_.close();
     return exit_code_;
 }

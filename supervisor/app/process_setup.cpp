@@ -1,0 +1,29 @@
+#include "supervisor/app/process_setup.h"
+
+#include <malloc.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+namespace keepwell {
+
+std::string host_name() {
+    char name[256] = {};
+    return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
+}
+
+void set_up_log(const std::string& level) {
+    spdlog::set_default_logger(spdlog::stderr_logger_mt("keepwell"));
+    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
+    spdlog::set_level(spdlog::level::from_str(level));
+}
+
+// Threads that allocate little share one arena, and what is large for a moment (documents, a
+// configuration) goes back to the system instead of leaving holes.
+void keep_memory_small() {
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_MMAP_THRESHOLD, 64 << 10);
+    mallopt(M_TRIM_THRESHOLD, 128 << 10);
+}
+
+} // namespace keepwell
