@@ -173,7 +173,7 @@ function set(el, name, old, value) {
     el.handlers ||= {};
     if (!(type in el.handlers)) el.addEventListener(type, call);
     el.handlers[type] = value;
-  } else if (PROPERTIES.has(name)) {
+  } else if (PROPERTIES.has(name) && el.tagName !== 'OPTION') {
     if (name === 'value' && el.value === String(value ?? '')) return;
     el[name] = name === 'value' ? value ?? '' : !!value;
   } else if (value == null || value === false) el.removeAttribute(name);

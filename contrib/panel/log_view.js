@@ -3,15 +3,18 @@
 import {h, patch} from './dom.js';
 import {clockSeconds, day, fullTime, millis, plural, visible} from './words.js';
 
-const COLORS = {critical: 'down', error: 'down', warning: 'warn', info: 'mute', debug: 'mute'};
-export const LEVELS = ['critical', 'error', 'warning', 'info', 'debug'];
+const COLORS = {critical: 'down', error: 'down', warning: 'warn', info: 'mute', debug: 'mute', '': 'mute'};
+/** What a level is called in a request and on the page. */
+export const LEVELS = [['error', 'error'], ['warn', 'warning'], ['info', 'info'], ['debug', 'debug']];
+const levelOf = (word) => (word === 'warn' ? 'warning' : COLORS[word] ? word : '');
 export const MOST = 5000;
 
 /** A line as a description; `mark` finds the part to mark: (text) → [from, to] or null. */
 export function logLine(l, {key, unit = false, mark = null} = {}) {
-  const level = LEVELS.includes(l.level) ? l.level : 'info', text = visible(l.message), at = mark?.(text);
-  const today = new Date(l.timestamp).toDateString() === new Date().toDateString();
-  return h('li', {key, class: `l-${level} s-${COLORS[level]}`}, h('time', {datetime: l.timestamp, title: fullTime(l.timestamp)}, today ? '' : day(l.timestamp) + ' ', clockSeconds(l.timestamp), h('span', {}, '.' + millis(l.timestamp))),
+  const level = levelOf(l.level ?? ''), text = visible(l.message), at = mark?.(text);
+  // A line of a file that has no times in it has none here either.
+  const timed = Date.parse(l.timestamp) > 0, today = new Date(l.timestamp).toDateString() === new Date().toDateString();
+  return h('li', {key, class: `l-${level || 'none'} s-${COLORS[level]}`}, timed ? h('time', {datetime: l.timestamp, title: fullTime(l.timestamp)}, today ? '' : day(l.timestamp) + ' ', clockSeconds(l.timestamp), h('span', {}, '.' + millis(l.timestamp))) : h('span', {class: 'i3'}, '–'),
     h('span', {class: 'lv'}, level), unit ? h('span', {class: 'u cut'}, visible(l.daemon ?? '')) : null,
     h('span', {class: 'm'}, at ? [text.slice(0, at[0]), h('mark', {}, text.slice(at[0], at[1])), text.slice(at[1])] : text));
 }

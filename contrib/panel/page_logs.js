@@ -4,13 +4,13 @@ import {h} from './dom.js';
 import {icon} from './icons.js';
 import {LEVELS, LogRing, marker} from './log_view.js';
 import {button, empty, field, segments} from './parts.js';
-import {plural, title, visible} from './words.js';
+import {capital, plural, title} from './words.js';
 
 const SINCE = [['', 'the last lines'], ['5m', 'last 5 min'], ['1h', 'last hour'], ['24h', 'last 24 h'], ['7d', 'last 7 days']];
 const SECONDS = {'5m': 300, '1h': 3600, '24h': 86400, '7d': 604800};
 
 export class LogsPage {
-  #app; #ring; #asked = null; #error = ''; #state = 'loading'; #follow = true; #older = {cursor: null, busy: false}; #typing = 0;
+  #app; #ring; #asked = null; #error = ''; #state = 'loading'; #follow = true; #older = {cursor: null, busy: false}; #typing = 0; #known = new Map();
 
   constructor(app) {
     this.#app = app;
@@ -25,7 +25,7 @@ export class LogsPage {
     return [h('div', {class: 'lead', key: 'lead'}, h('div', {class: 'grow'}, h('h1', {}, 'Logs'), h('p', {}, words.filter(Boolean).join(', ')))),
       h('div', {class: 'card log-card', key: 'log'}, this.#tools(store), this.#error ? h('p', {class: 'need hot', role: 'alert'}, this.#error) : null,
         h('div', {class: 'log', key: 'box', own: true, tabindex: 0, role: 'log', 'aria-live': 'off', 'aria-label': 'Log lines', ref: (box) => ring.attach(box)}),
-        ring.count === 0 && this.#state === 'open' ? h('p', {class: 'need'}, 'No line matches. ', button('Clear filters', {cls: 'ghost', onclick: () => this.#clear()})) : null,
+        ring.count === 0 && this.#state === 'open' && !this.#error ? h('p', {class: 'need'}, 'No line matches. ', button('Clear filters', {cls: 'ghost', onclick: () => this.#clear()})) : null,
         ring.paused && ring.held.length ? button(`${plural(ring.held.length, 'new line')}, jump to the end`, {cls: 'primary newpill', onclick: () => this.#pause(false)}) : null)];
   }
   #tools(store) {
@@ -35,18 +35,19 @@ export class LogsPage {
       button('.*', {cls: 'icon mono', 'aria-pressed': String(!!store.param('re')), 'aria-label': 'Regular expression', title: 'Regular expression', onclick: () => store.setParam('re', store.param('re') ? '' : '1')}),
       h('select', {class: 'field', 'aria-label': 'Service', value: store.param('unit'), onchange: (event) => store.setParam('unit', event.currentTarget.value)},
         h('option', {value: ''}, 'All services'), h('option', {value: 'errors'}, 'Errors of all'), store.list.filter((v) => v.kind !== 'external').map((v) => h('option', {value: v.key, key: v.key}, title(v)))),
-      segments('Least level', [...LEVELS].map((l) => [l, l]), level, (l) => store.setParam('level', level === l ? '' : l)),
+      segments('Least level', LEVELS, level, (l) => store.setParam('level', level === l ? '' : l)),
       h('select', {class: 'field', 'aria-label': 'Since', value: store.param('since'), onchange: (event) => store.setParam('since', event.currentTarget.value)}, SINCE.map(([value, text]) => h('option', {value, key: value}, text))),
       button(this.#ring.paused ? 'Follow' : 'Pause', {icon: this.#ring.paused ? 'play' : 'pause', 'aria-pressed': String(this.#ring.paused), onclick: () => this.#pause(!this.#ring.paused)}),
       h('a', {class: 'btn ghost', href: this.#app.source.base + 'api/logs?' + this.#query({lines: 1000, format: 'text'}), download: `${store.param('unit') || 'keepwell'}.log`}, icon('save'), 'Download'),
-      button('Older', {cls: 'ghost', busy: this.#older.busy, onclick: () => this.#readOlder()}));
+      this.#older.cursor ? button('Older', {cls: 'ghost', busy: this.#older.busy, onclick: () => this.#readOlder()}) : null);
   }
 
   #query(extra = {}) {
     const {store} = this.#app, since = SECONDS[store.param('since')], query = new URLSearchParams({type: store.param('unit') || 'all', ...extra});
     if (store.param('level')) query.set('level', store.param('level'));
     if (store.param('q')) query.set(store.param('re') ? 're' : 'q', store.param('q'));
-    if (since) query.set('since', new Date(this.#app.now - since * 1e3).toISOString());
+    if (since && extra.since !== '') query.set('since', new Date(this.#app.now - since * 1e3).toISOString());
+    if (extra.since === '') query.delete('since');
     return query.toString();
   }
   #ask() {
@@ -65,25 +66,41 @@ export class LogsPage {
     if (asked !== this.#asked) return;
     this.#state = 'open';
     if (!answer.ok) {
-      this.#error = answer.status === 404 ? 'This keepwell serves no logs here.' : capitalize(answer.error);
+      this.#error = answer.status === 404 ? 'This keepwell serves no logs here.' : capital(answer.error);
       this.#app.render();
       return;
     }
-    this.#older.cursor = answer.data.before ?? answer.data.cursor ?? null;
-    this.#ring.add(linesOf(answer.data));
+    this.#older.cursor = answer.data.cursor?.before ?? null;
+    const lines = linesOf(answer.data);
+    this.#ring.add([...gapsOf(answer.data), ...lines]);
     this.#ring.toEnd();
-    this.#app.source.use({path: 'api/logs/stream?' + this.#query({lines: 0}), message: (event) => this.#came(event, asked), gap: (event) => this.#gap(event),
+    // The stream begins with lines that were just read: the same ones are not shown twice.
+    this.#known = new Map();
+    for (const l of lines.slice(-OVERLAP)) this.#known.set(nameOf(l), (this.#known.get(nameOf(l)) || 0) + 1);
+    this.#app.source.use({path: 'api/logs/stream?' + this.#query({lines: OVERLAP, since: ''}), message: (event) => this.#came(event, asked), gap: (event) => this.#gap(event),
       open: () => { this.#state = 'open'; this.#app.render(); }, lost: () => { this.#state = 'lost'; this.#app.render(); }});
     this.#app.render();
   }
   #came(event, asked) {
     if (asked !== this.#asked) return;
-    try { this.#ring.add(linesOf(JSON.parse(event.data))); } catch { /* half a line is no line */ }
+    let lines = [];
+    try { lines = linesOf(JSON.parse(event.data)); } catch { /* half an event is none */ }
+    if (this.#known.size) {
+      const fresh = lines.filter((l) => !this.#seen(l));
+      if (fresh.length) this.#known.clear();
+      lines = fresh;
+    }
+    this.#ring.add(lines);
+  }
+  #seen(l) {
+    const n = this.#known.get(nameOf(l));
+    if (n) this.#known.set(nameOf(l), n - 1);
+    return !!n;
   }
   #gap(event) {
-    let lost = 0;
-    try { const data = JSON.parse(event.data); lost = data.count ?? data.lines ?? data.dropped ?? data; } catch { /* a gap of unknown size */ }
-    this.#ring.add([{gap: Number(lost) || 1, text: Number(lost) ? undefined : 'lines are missing here'}]);
+    let gap = {};
+    try { gap = JSON.parse(event.data); } catch { /* a gap of unknown size */ }
+    this.#ring.add([{gap: gap.lines || 1, text: (gap.lines ? `${plural(gap.lines, 'line')} missing here` : 'Lines are missing here') + (gap.reason ? `: ${gap.reason}` : '')}]);
   }
   async #readOlder() {
     this.#older.busy = true;
@@ -93,7 +110,7 @@ export class LogsPage {
     const answer = await this.#app.source.get('api/logs?' + this.#query(extra));
     this.#older.busy = false;
     if (answer.ok) {
-      this.#older.cursor = answer.data.before ?? answer.data.cursor ?? null;
+      this.#older.cursor = answer.data.cursor?.before ?? null;
       this.#ring.addBefore(linesOf(answer.data));
     } else this.#app.toast('Cannot read older lines: ' + answer.error, 'down');
     this.#app.render();
@@ -125,9 +142,13 @@ export class LogsPage {
     this.#app.source.use(null);
   }
 }
-const capitalize = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-/** The lines of an answer in the order of their times. */
+const OVERLAP = 100;
+const nameOf = (l) => `${l.timestamp} ${l.daemon} ${l.message}`;
+/** The lines of an answer (a list) or of an event (by unit), in the order of their times; what came together stays so. */
 export function linesOf(data) {
-  const all = Object.entries(data?.logs || {}).flatMap(([daemon, lines]) => lines.map((l) => (l.daemon ? l : {...l, daemon})));
-  return all.map((l, i) => [Date.parse(l.timestamp) || 0, i, l]).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(([, , l]) => ({...l, message: visible(l.message)}));
+  const found = data?.data?.logs ?? data?.logs ?? [];
+  if (Array.isArray(found)) return found;
+  const all = Object.entries(found).flatMap(([daemon, lines]) => lines.map((l) => (l.daemon ? l : {...l, daemon})));
+  return all.map((l, i) => [Date.parse(l.timestamp) || 0, i, l]).sort((a, b) => a[0] - b[0] || a[1] - b[1]).map(([, , l]) => l);
 }
+const gapsOf = (data) => [...(data.gaps || []).map((g) => ({gap: 1, text: `Older lines of ${g.daemon} are gone`})), ...(data.unreadable || []).map((g) => ({gap: 1, text: `Cannot read ${g.daemon}: ${g.error}`}))];

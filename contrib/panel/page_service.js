@@ -4,6 +4,7 @@ import {h} from './dom.js';
 import {bar, chart} from './charts.js';
 import {icon} from './icons.js';
 import {logLine} from './log_view.js';
+import {linesOf} from './page_logs.js';
 import {act, mainAction, pauseMenu, stepTime} from './page_overview.js';
 import {ago, button, counter, empty, link, logsHref, menu, nameOf, note, section, segments, skeleton, state, timer, unitHref} from './parts.js';
 import {RANGES, dayLetters, historyPath, ratios, series} from './history_data.js';
@@ -137,7 +138,7 @@ function timeline(app, v) {
 function incident(app, x, upcoming) {
   const all = compact(x.lines), most = app.store.param('incidents') ? 400 : 14, lines = all.slice(-most), hidden = all.length - lines.length + (x.left_out || 0), open = !x.until;
   return h('article', {class: 'card', key: 'incident ' + x.id}, h('div', {class: 'tl-h'}, h('h3', {}, open ? `Since ${clock(x.from, app.now)}` : `${clock(x.from, app.now)} to ${clock(x.until, app.now)}`, h('span', {class: 'i3'}, '  ', open ? ago(x.from) : duration(x.duration_s))),
-    h('p', {class: 'sm i2'}, [x.reason, x.summary].filter(Boolean).map(visible).join(', '))),
+    h('p', {class: 'sm i2'}, [x.reason, open && x.reason ? '' : x.summary].filter(Boolean).map(visible).join(', '))),
   h('ol', {class: 'tl'}, hidden > 0 ? h('li', {key: 'hidden'}, h('time', {}, ''), h('span', {class: 'node'}, icon('more')), h('span', {class: 'key'}, ''), h('div', {}, app.store.param('incidents') ? h('span', {class: 'i3'}, `${hidden} earlier entries`) : button(`Show ${hidden} earlier entries`, {cls: 'ghost inline', onclick: () => app.store.setParam('incidents', 'all')}))) : null,
     lines.map((e, i) => timelineEntry(e, hidden + i)),
     upcoming ? h('li', {class: open ? 's-hold' : 's-mute', key: 'next'}, h('time', {}, ''), h('span', {class: 'node'}, icon(open ? 'hold' : 'dot')), h('span', {class: 'key'}, 'next'), h('div', {class: 'i2'}, visible(upcoming))) : null));
@@ -151,7 +152,7 @@ function policy(app, v) {
   if (stoppedOnPurpose(v)) return null;
   const answer = app.store.answer(`api/explain/${encodeURIComponent(v.key)}`, {seconds: 600});
   if (!answer?.data?.lines?.length) return null;
-  return h('section', {class: 'sec', key: 'policy'}, h('div', {class: 'sec-h'}, h('h2', {class: 'grow'}, 'What keepwell would do'), h('span', {class: 'sm i3'}, `policy ${visible(answer.data.policy)}`)),
+  return h('section', {class: 'sec', key: 'policy'}, h('div', {class: 'sec-h'}, h('h2', {class: 'grow'}, 'What keepwell would do'), h('span', {class: 'sm i3'}, `policy ${visible(answer.data.policy).replace(/ \(.*$/, '')}`)),
     h('dl', {class: 'card policy'}, answer.data.lines.map((l, i) => h('div', {key: i}, h('dt', {}, visible(l.topic)), h('dd', {}, visible(l.text))))));
 }
 
@@ -164,7 +165,7 @@ function lastLines(app, v) {
   const answer = app.store.answer(`api/logs?type=${encodeURIComponent(v.key)}&lines=12`, {stamp: v.state + v.health.status, seconds: 5});
   if (!answer) return section('Last lines', open, skeleton(3));
   if (!answer.data) return section('Last lines', open, note(answer.status === 404 ? 'This keepwell serves no logs here.' : `Cannot read the log: ${answer.error}`));
-  const lines = Object.values(answer.data.logs || {}).flat().slice(-12);
+  const lines = linesOf(answer.data).slice(-12);
   return h('section', {class: 'sec', key: 'lines'}, h('div', {class: 'sec-h'}, h('h2', {class: 'grow'}, 'Last lines'), open),
     h('div', {class: 'card'}, lines.length ? h('ol', {class: 'log tail', tabindex: 0, 'aria-label': 'Last log lines'}, lines.map((l, i) => logLine(l, {key: i}))) : h('p', {class: 'need'}, 'It has not written a line yet.')));
 }

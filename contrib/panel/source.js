@@ -181,7 +181,7 @@ export class Source {
   async #ask(path, options) {
     try {
       const answer = await fetch(this.base + path, {cache: 'no-store', credentials: 'same-origin', signal: AbortSignal.timeout(35e3), ...options});
-      const data = /json/.test(answer.headers.get('Content-Type') || '') ? await answer.json() : null;
+      const data = answer.status !== 204 && /json/.test(answer.headers.get('Content-Type') || '') ? await answer.json() : null;
       if (answer.status === 401 && this.live && path !== 'api/login') this.refresh();
       const wait = answer.headers.get('Retry-After');
       return {ok: answer.ok, status: answer.status, data,
@@ -203,7 +203,7 @@ export class Source {
   }
   #openStream() {
     if (!this.streams || !this.live || document.hidden || this.#stream) return;
-    const wanted = this.#wanted, stream = new EventSource(this.base + (wanted?.path || 'api/events/stream'));
+    const wanted = this.#wanted, from = wanted?.last ? '&last_event_id=' + encodeURIComponent(wanted.last) : '', stream = new EventSource(this.base + (wanted ? wanted.path + from : 'api/events/stream'));
     this.#stream = stream;
     const alive = () => {
       this.reachable = true;
@@ -211,8 +211,9 @@ export class Source {
     };
     stream.addEventListener('open', () => { alive(); wanted?.open?.(); });
     stream.addEventListener('heartbeat', () => { alive(); this.#changed('contact'); });
-    stream.addEventListener('message', (event) => { alive(); wanted?.message?.(event); });
-    stream.addEventListener('gap', (event) => { alive(); wanted?.gap?.(event); });
+    // Where the stream was: opened anew, after the page was hidden, it goes on there.
+    stream.addEventListener('message', (event) => { alive(); if (wanted) wanted.last = event.lastEventId; wanted?.message?.(event); });
+    stream.addEventListener('gap', (event) => { alive(); wanted?.gap?.(event); if (!wanted) this.soon(); });
     for (const name of ['hello', 'status', 'alert', 'action'])
       stream.addEventListener(name, (event) => { alive(); this.#heard(name, event); });
     stream.addEventListener('error', () => {
@@ -230,7 +231,19 @@ export class Source {
     let data = null;
     try { data = JSON.parse(event.data); } catch { /* only the name counts then */ }
     this.onEvent(name, data);
-    if (name !== 'hello' || data?.boot !== undefined) this.soon();
+    if (name !== 'status') return name === 'hello' && this.soon();
+    // What changed since; while the whole is being read, or without a document to change, the whole is read again.
+    if (this.#busy || !this.document || !data?.services) this.soon();
+    if (this.document && data?.services) this.#merge(data);
+  }
+  #merge({services, order, ...rest}) {
+    const now = this.document.services, all = {};
+    for (const key of order || new Set([...Object.keys(now), ...Object.keys(services)])) {
+      const before = Object.hasOwn(now, key) ? now[key] : null, fresh = Object.hasOwn(services, key) ? services[key] : null;
+      if (fresh || before) all[key] = fresh ? {...before, ...fresh, history: fresh.history ?? before?.history ?? null} : before;
+    }
+    this.document = {...this.document, ...rest, services: all};
+    this.#changed('document');
   }
   #closeStream() {
     this.#stream?.close();

@@ -35,9 +35,10 @@ export class Store {
     const before = this.doc, fresh = new Map();
     this.doc = doc;
     for (const [key, unit] of Object.entries(doc.services)) {
-      fresh.set(key, stampOf(unit));
-      if (!before) continue;
-      const words = announcement(Object.hasOwn(before.services, key) ? before.services[key] : null, unit, doc);
+      const old = before && Object.hasOwn(before.services, key) ? before.services[key] : null;
+      fresh.set(key, old === unit ? this.stamps.get(key) : stampOf(unit));
+      if (!old || old === unit) continue;
+      const words = announcement(old, unit, doc);
       if (words) this.#announce(words);
     }
     this.stamps = fresh;

@@ -96,9 +96,11 @@ export function reason(v, doc, now) {
     const word = look(other)[2].toLowerCase();
     return `needs ${title(other)}, ${word} since ${clock(problemSince(other, doc), now)}`;
   }
-  if (v.paused && !['down', 'degraded'].includes(v.health.status)) return `${capital(v.health.status)}, actions paused${v.paused_by ? ' by ' + visible(v.paused_by) : ''}`;
+  if (v.paused && !['down', 'degraded'].includes(v.health.status)) return `${capital(v.health.status)}, actions paused${v.paused_by ? ' by ' + visible(v.paused_by).replace(/ \(pid \d+\)$/, '') : ''}`;
   // When the next try comes is the timer's to say.
   let text = visible(v.reason || doc.reasons?.find((r) => r.service === v.key)?.message || '').replace(/; next try in .*$/, '').replace(/\.$/, '');
+  // That the budget is spent is said with what comes next; the reason is how it ended.
+  if (/^budget spent/.test(text) && lastExit(v.last_exit) !== 'none') text = endWords(v.last_exit);
   const check = failing(v)[0];
   if (!text && check) text = `${check.id}: ${visible(check.output) || 'failed'}`;
   if (check && text && !/\(\d+\/\d+\)/.test(text)) text += ` (${counterOf(check)})`;
@@ -171,6 +173,10 @@ export function announcement(before, after, doc) {
   if (after.health.status === 'healthy') return `${title(after)} is healthy again`;
   if (after.health.status === 'down' || after.health.status === 'degraded') return `${title(after)} is ${after.health.status}: ${visible(after.reason || doc.reasons?.find((r) => r.service === after.key)?.message || after.state)}`;
   return '';
+}
+function endWords(e) {
+  if (e.oom) return 'killed by the kernel: out of memory (exit 137)';
+  return e.signal != null ? `ended by signal ${e.signal}` : e.code != null ? `exit ${e.code}` : 'it ended';
 }
 export function lastExit(e) {
   if (!e || (e.code == null && e.signal == null && !e.oom)) return e?.at ? 'how is not known' : 'none';
