@@ -3,11 +3,11 @@
 //
 // All calls are made on the loop and return at once. Every text that is returned as "JSON" is a
 // complete JSON value ready to be sent. An Error's code chooses the answer: ENOENT 404, EINVAL 400,
-// anything else 409. status_json() should give the same bytes while nothing changed within a
-// second, so that ETag works. Names are unit keys, display names, instances' base names,
-// GROUP:* or globs (docs/config).
+// anything else 409. Names are unit keys, display names, instances' base names, GROUP:* or globs
+// (docs/config).
 #pragma once
 
+#include "supervisor/status/status_cache.h"
 #include "units/result.h"
 #include "units/snapshot.h"
 #include "units/time.h"
@@ -60,7 +60,7 @@ class Control {
     virtual ~Control() = default;
 
     // Documents.
-    virtual std::string status_json() = 0; // the whole of status.json
+    virtual const StatusBytes& status() = 0; // the whole of status.json, see StatusCache
     virtual std::optional<UnitSnapshot> unit(const std::string& name) = 0;
     virtual std::vector<UnitSnapshot> units() = 0; // in the order of the configuration
     virtual SupervisorSnapshot supervisor() = 0;   // generated_at = now

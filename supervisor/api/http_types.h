@@ -6,6 +6,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -39,6 +40,7 @@ struct Wait {
 struct Reply {
     int status = 200;
     std::string body;
+    std::shared_ptr<const std::string> shared_body; // sent instead of body, without a copy
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers;
     std::optional<Wait> wait; // when set, the rest means nothing

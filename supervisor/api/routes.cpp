@@ -1,5 +1,6 @@
 #include "supervisor/api/routes.h"
 
+#include "supervisor/api/query.h"
 #include "supervisor/api/request_body.h"
 #include "supervisor/status/json_writer.h"
 #include "supervisor/status/status_document.h"
@@ -7,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 
@@ -16,6 +18,8 @@ namespace {
 
 constexpr std::uint64_t kMostEvents = 10'000;
 constexpr std::uint64_t kLongestWait = 30;
+constexpr std::array<std::string_view, 2> kFormats{"json", "text"};
+constexpr std::array<std::string_view, 2> kSwitch{"0", "1"};
 
 Reply json_reply(std::string body, int status = 200) {
     Reply reply;
@@ -34,11 +38,6 @@ std::optional<std::uint64_t> number(const Target& target, const std::string& nam
     const auto [stop, error] = std::from_chars(it->second.data(), end, value);
     if (error != std::errc() || stop != end) return std::nullopt;
     return value;
-}
-
-bool asked(const Target& target, const std::string& name, std::string_view value) {
-    const auto it = target.query.find(name);
-    return it != target.query.end() && it->second == value;
 }
 
 std::string etag_of(std::string_view body) {
@@ -79,6 +78,18 @@ bool matches(std::string_view pattern, const std::vector<std::string>& segments)
     return false;
 }
 
+std::string_view word_of(Scope scope) {
+    switch (scope) {
+    case Scope::Open: return "open";
+    case Scope::Read: return "read";
+    case Scope::Logs: return "logs";
+    case Scope::Metrics: return "metrics";
+    case Scope::Control: return "control";
+    case Scope::Heartbeat: return "heartbeat";
+    }
+    return "control";
+}
+
 bool is_json(std::string content_type) {
     content_type.resize(std::min(content_type.find(';'), content_type.size()));
     while (!content_type.empty() && content_type.back() == ' ') content_type.pop_back();
@@ -111,6 +122,13 @@ const std::vector<Routes::Route>& Routes::table() {
         {"POST", "api/config/reload", Scope::Control, &Routes::post_reload},
         {"POST", "api/shutdown", Scope::Control, &Routes::post_shutdown},
         {"POST", "api/upgrade", Scope::Control, &Routes::post_upgrade},
+        {"GET", "api", Scope::Open, &Routes::get_routes},
+        {"GET", "api/alerts", Scope::Read, &Routes::get_alerts},
+        {"GET", "api/alerts/history", Scope::Read, &Routes::get_alerts},
+        {"POST", "api/alerts/*/*", Scope::Control, &Routes::post_alert},
+        {"POST", "api/heartbeat/*", Scope::Heartbeat, &Routes::post_beat},
+        {"GET", "api/fleet", Scope::Read, &Routes::get_fleet},
+        {"GET", "api/fleet/targets", Scope::Read, &Routes::get_fleet_targets},
     };
     return routes;
 }
@@ -206,13 +224,30 @@ Reply Routes::success(std::string_view data) const {
 }
 
 Reply Routes::get_status(const Call& call) {
-    Reply reply = json_reply(control_.status_json());
-    const std::string etag = etag_of(reply.body);
-    if (etag_matches(call.request.if_none_match, etag)) {
+    const StatusBytes& bytes = control_.status();
+    Reply reply;
+    if (etag_matches(call.request.if_none_match, bytes.etag))
         reply.status = 304;
-        reply.body.clear();
+    else
+        reply.shared_body = bytes.body;
+    reply.headers.emplace_back("ETag", bytes.etag);
+    return reply;
+}
+
+// What docs/openapi.yaml describes, for people and for the test that compares the two.
+Reply Routes::get_routes(const Call&) {
+    Reply reply;
+    JsonWriter w(reply.body);
+    w.begin_object();
+    w.key("routes").begin_array();
+    for (const auto& route : table()) {
+        w.begin_object();
+        w.member("method", route.method);
+        w.member("path", "/" + std::string(route.pattern));
+        w.member("scope", word_of(route.scope));
+        w.end_object();
     }
-    reply.headers.emplace_back("ETag", etag);
+    w.end_array().end_object();
     return reply;
 }
 
@@ -224,7 +259,9 @@ Reply Routes::get_daemons(const Call&) {
 Reply Routes::get_daemon(const Call& call) {
     const auto unit = control_.unit(call.at(3));
     if (!unit) return unknown_service(call.at(3));
-    if (!asked(call.target, "format", "text")) return success(daemon_json(*unit, clock_.wall()));
+    const auto format = one_of(call.target, "format", kFormats);
+    if (!format) return fail(400, "bad_request", use_one_of("format", kFormats));
+    if (*format != "text") return success(daemon_json(*unit, clock_.wall()));
     Reply reply = json_reply(unit->ok ? "OK\n" : "NOT_OK\n");
     reply.content_type = "text/plain; charset=utf-8";
     return reply;
@@ -254,9 +291,11 @@ Reply Routes::get_ready(const Call&) {
 }
 
 Reply Routes::get_health(const Call& call) {
+    const auto strict = one_of(call.target, "strict", kSwitch);
+    if (!strict) return fail(400, "bad_request", use_one_of("strict", kSwitch));
     const auto units = control_.units();
     Reply reply = json_reply(health_json(units, control_.supervisor()));
-    if (asked(call.target, "strict", "1") && overall_status(units) != "healthy") reply.status = 503;
+    if (*strict == "1" && overall_status(units) != "healthy") reply.status = 503;
     return reply;
 }
 

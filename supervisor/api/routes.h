@@ -60,6 +60,12 @@ class Routes {
     Reply post_shutdown(const Call&);
     Reply post_upgrade(const Call&);
 
+    Reply get_alerts(const Call&);
+    Reply post_alert(const Call&);
+    Reply get_fleet(const Call&);
+    Reply get_fleet_targets(const Call&);
+    Reply get_routes(const Call&);
+
     Reply dispatch(const Call&);
     Reply begin(const ActionRequest&);
     Reply run_check(const Call&, const std::string& unit);

@@ -82,10 +82,24 @@ Peer peer_of(MHD_Connection* connection) {
     return {static_cast<std::int64_t>(cred.uid), static_cast<std::int64_t>(cred.pid)};
 }
 
+using SharedBody = std::shared_ptr<const std::string>;
+
+MHD_Response* shared_response(const SharedBody& body) {
+    auto holder = std::make_unique<SharedBody>(body);
+    auto* response = MHD_create_response_from_buffer_with_free_callback_cls(
+        body->size(), const_cast<char*>(body->data()),
+        [](void* held) { delete static_cast<SharedBody*>(held); }, holder.get());
+    if (response != nullptr) (void)holder.release();
+    return response;
+}
+
 ResponsePtr make_response(const Reply& reply) {
-    // MHD copies, so the const_cast never writes.
-    ResponsePtr response(MHD_create_response_from_buffer(
-        reply.body.size(), const_cast<char*>(reply.body.data()), MHD_RESPMEM_MUST_COPY));
+    // MHD copies or only reads, so the const_casts never write.
+    ResponsePtr response(reply.shared_body
+                             ? shared_response(reply.shared_body)
+                             : MHD_create_response_from_buffer(reply.body.size(),
+                                                               const_cast<char*>(reply.body.data()),
+                                                               MHD_RESPMEM_MUST_COPY));
     if (!response) return nullptr;
     const auto add = [&](const char* name, const std::string& value) {
         MHD_add_response_header(response.get(), name, value.c_str());

@@ -23,10 +23,11 @@ class ControlImpl final : public Control {
         std::function<Status(const std::string& who, bool leave)> shutdown;
         std::function<Status(const std::string& who)> upgrade;
         ProcessHost& processes;
+        StatusCache& status;
     };
     explicit ControlImpl(Ports ports) : p_(std::move(ports)) {}
 
-    std::string status_json() override;
+    const StatusBytes& status() override { return p_.status.get(); }
     std::optional<UnitSnapshot> unit(const std::string& name) override;
     std::vector<UnitSnapshot> units() override;
     SupervisorSnapshot supervisor() override { return p_.supervisor(); }

@@ -101,6 +101,7 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
     // For runtime_json(): where the lines of units are that keepwell does not write.
     void write_logs(JsonWriter&) const;
     StatusDocument& document(); // brought up to date with what changed
+    bool has_news() const;      // since the document was last rendered
     void tick();                // one history step for every unit
     // Those of an instance that lives no more are dropped.
     void set_figures(UnitIndex, const std::string& key, Generation, ProcessFigures);

@@ -112,6 +112,7 @@ void Fleet::settle_watches(UnitIndex i, CheckIndex c, const std::string& failure
         const std::string text =
             w.failed.empty() ? "all checks pass" : fmt::format("{}", fmt::join(w.failed, "; "));
         actions_.set(w.action, spec.key, w.failed.empty(), text);
+        p_.changed(); // who asked for the checks wants to see what they say
         it = check_watches_.erase(it);
     }
 }

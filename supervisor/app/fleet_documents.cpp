@@ -50,6 +50,8 @@ StatusDocument& Fleet::document() {
     return document_;
 }
 
+bool Fleet::has_news() const { return !dirty_.empty() || !erased_.empty() || document_.changed(); }
+
 void Fleet::tick() {
     for (const UnitIndex i : engine_.all()) {
         views_[i].tick(engine_.record(i));

@@ -62,6 +62,7 @@ class Supervisor {
     KeeperClient::Hooks keeper_hooks();
     NotifySockets::Hooks notify_hooks();
     StatusWriter::Documents render();
+    std::string render_status();
     SupervisorSnapshot snapshot();
     std::string runtime_json();
     Result<std::string> take_reload(bool dry, const std::string& who, LoadResult fresh);
@@ -101,6 +102,7 @@ class Supervisor {
     UnitHosts hosts_;
     std::unique_ptr<StatusWriter> writer_;
     Fleet fleet_;
+    StatusCache status_;
     ControlImpl control_;
     Metrics metrics_;
     ManagerNotice notice_;
@@ -160,12 +162,14 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                   hosts_.ask_systemd(check, std::move(done));
               }},
              *state_, wanted_, events_, spec()),
+      status_(clock_, {[this] { return render_status(); }, [this] { return fleet_.has_news(); }},
+              spec().status_interval),
       control_({fleet_, clock_, [this] { return snapshot(); }, [this] { return runtime_json(); },
                 [this](bool dry, const std::string& who, auto done) {
                     reloads_.ask({dry, who, std::move(done)});
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
-                [this](const std::string& who) { return begin_upgrade(who); }, keeper_}),
+                [this](const std::string& who) { return begin_upgrade(who); }, keeper_, status_}),
       metrics_(loop_, fleet_, [this] { changed(); }),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),
@@ -259,6 +263,7 @@ NotifySockets::Hooks Supervisor::notify_hooks() {
 }
 
 void Supervisor::changed() {
+    status_.changed();
     if (api_) api_->notify();
     if (settling_) return;
     settling_ = true;
@@ -275,7 +280,7 @@ void Supervisor::on_log(const LogReport& r) {
 
 SupervisorSnapshot Supervisor::snapshot() {
     SupervisorSnapshot s;
-    s.sequence = ++sequence_;
+    s.sequence = sequence_;
     s.generated_at = clock_.wall();
     s.started_at = started_at_;
     s.host = host_name();
@@ -289,10 +294,14 @@ SupervisorSnapshot Supervisor::snapshot() {
     return s;
 }
 
+std::string Supervisor::render_status() {
+    ++sequence_;
+    return fleet_.document().render(snapshot());
+}
+
 StatusWriter::Documents Supervisor::render() {
-    const SupervisorSnapshot s = snapshot();
-    StatusDocument& document = fleet_.document();
-    return {document.render(s), document.render_history(s)};
+    const auto bytes = status_.make();
+    return {*bytes, fleet_.document().render_history(snapshot())};
 }
 
 std::string Supervisor::runtime_json() {
@@ -347,6 +356,8 @@ Result<std::string> Supervisor::apply(const std::string& who, LoadResult fresh) 
     std::vector<UnitSpec>().swap(loaded_.config.units);
     malloc_trim(0);
     note_.clear();
+    status_.set_interval(spec().status_interval);
+    status_.changed();
     if (writer_) writer_->set_interval(spec().status_interval);
     if (frozen.metrics != spec().metrics) metrics_.start(spec().metrics);
     spdlog::set_level(spdlog::level::from_str(spec().log_level));
@@ -444,7 +455,10 @@ Result<int> Supervisor::run() {
     options.interval = spec().status_interval;
     writer_ = std::make_unique<StatusWriter>(
         clock_, timers_, StatusWriter::pool_of(loop_), options, [this] { return render(); },
-        [](const std::string& text) { spdlog::warn("{}", text); });
+        [this](const std::string& text) {
+            status_.changed(); // its note
+            spdlog::warn("{}", text);
+        });
     if (!options_.safe) restore_events();
     fleet_.timeline().add("", "keepwell",
                           fmt::format("supervisor {} began, pid {}", KEEPWELL_VERSION, getpid()));

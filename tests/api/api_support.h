@@ -47,9 +47,12 @@ class FakeControl final : public Control {
         web.checks = {http};
         fleet = {web};
     }
-    std::string status_json() override {
+    const StatusBytes& status() override {
         if (broken) throw std::runtime_error("secret detail");
-        return status;
+        const std::string etag =
+            '"' + std::to_string(std::hash<std::string>{}(document)) + '"'; // as StatusCache
+        if (bytes.etag != etag) bytes = {std::make_shared<const std::string>(document), etag};
+        return bytes;
     }
     std::optional<UnitSnapshot> unit(const std::string& name) override {
         for (const auto& u : fleet)
@@ -136,7 +139,8 @@ class FakeControl final : public Control {
     }
 
     std::vector<UnitSnapshot> fleet;
-    std::string status = R"({"schema":"keepwell.status/1"})";
+    std::string document = R"({"schema":"keepwell.status/1"})";
+    StatusBytes bytes;
     bool broken = false, ready = true;
     std::uint64_t last_event = 3;
     std::size_t asked_limit = 0;
