@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::uint64_t kMostEvents = 10'000;
 constexpr std::uint64_t kLongestWait = 30;
+constexpr std::uint64_t kMostStatusLines = 200;
 constexpr std::array<std::string_view, 2> kFormats{"json", "text"};
 constexpr std::array<std::string_view, 2> kSwitch{"0", "1"};
 
@@ -224,6 +225,9 @@ Reply Routes::success(std::string_view data) const {
 }
 
 Reply Routes::get_status(const Call& call) {
+    const auto lines = number(call.target, "logs", 0);
+    if (!lines || *lines > kMostStatusLines)
+        return fail(400, "bad_request", "cannot read logs: use a number from 0 to 200");
     const StatusBytes& bytes = control_.status();
     Reply reply;
     if (etag_matches(call.request.if_none_match, bytes.etag))
