@@ -23,16 +23,17 @@ class UnixConnection(http.client.HTTPConnection):
 class Api:
     """`where`: the path of a socket, or http://HOST:PORT or https://HOST:PORT (with the CA's file); one connection a request."""
 
-    def __init__(self, where, ca=None, headers=None, timeout=30):
+    def __init__(self, where, ca=None, headers=None, timeout=30, source=None):
         self.where, self.ca, self.headers, self.timeout = str(where), ca, headers or {}, timeout
+        self.source = (source, 0) if source else None  # the address to come from
 
     def connection(self):
         if self.where.startswith("/"):
             return UnixConnection(self.where, self.timeout)
         scheme, _, address = self.where.partition("://")
         if scheme == "https":
-            return http.client.HTTPSConnection(address, timeout=self.timeout, context=ssl.create_default_context(cafile=self.ca))
-        return http.client.HTTPConnection(address, timeout=self.timeout)
+            return http.client.HTTPSConnection(address, timeout=self.timeout, source_address=self.source, context=ssl.create_default_context(cafile=self.ca))
+        return http.client.HTTPConnection(address, timeout=self.timeout, source_address=self.source)
 
     def request(self, method, path, body=None, headers=None):
         connection = self.connection()
