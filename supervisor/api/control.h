@@ -89,6 +89,9 @@ class Control {
     // Begins; how it goes stands in runtime_json(): "upgrade":{"running","error"}. A new
     // supervisor's pid there means that it is done.
     virtual Status upgrade(const Peer&) = 0;
+
+    // The page of GET /metrics; the same bytes within a second.
+    virtual std::string metrics_text() = 0;
 };
 
 } // namespace keepwell

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -44,6 +45,8 @@ struct Reply {
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers;
     std::optional<Wait> wait; // when set, the rest means nothing
+    std::string_view handler; // the route's pattern; empty = none was met
+    std::string refused;      // the code of an answer that is given before any route
 };
 
 } // namespace keepwell::api

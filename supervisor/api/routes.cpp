@@ -116,6 +116,7 @@ const std::vector<Routes::Route>& Routes::table() {
         {"GET", "api/events", Scope::Read, &Routes::get_events},
         {"GET", "api/runtime", Scope::Control, &Routes::get_runtime},
         {"GET", "api/actions/*", Scope::Read, &Routes::get_action},
+        {"GET", "metrics", Scope::Metrics, &Routes::get_metrics},
         {"POST", "api/actions", Scope::Control, &Routes::post_actions},
         {"POST", "api/services/*/beat", Scope::Heartbeat, &Routes::post_beat},
         {"POST", "api/services/*/*", Scope::Control, &Routes::post_service},
@@ -162,7 +163,9 @@ Reply Routes::dispatch(const Call& call) {
         if (method == "POST" && call.request.keepwell_request != "1")
             return fail(400, "bad_request",
                         "cannot accept the request: it needs the header X-Keepwell-Request: 1");
-        return (this->*route.handler)(call);
+        Reply reply = (this->*route.handler)(call);
+        reply.handler = route.pattern;
+        return reply;
     }
     if (other == nullptr)
         return fail(404, "not_found", "cannot find that path; docs/api.md lists them all");

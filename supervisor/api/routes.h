@@ -51,6 +51,7 @@ class Routes {
     Reply get_events(const Call&);
     Reply get_runtime(const Call&);
     Reply get_action(const Call&);
+    Reply get_metrics(const Call&);
     Reply post_service(const Call&);
     Reply post_beat(const Call&);
     Reply post_actions(const Call&);

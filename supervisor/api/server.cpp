@@ -38,6 +38,8 @@ struct Exchange { // one request and its answer, between MHD's calls
     std::optional<Reply> refused; // decided from the headers; said when the body is over
     std::size_t received = 0;
     std::function<Reply()> later; // of a request that waits for what it has begun
+    Instant since{};              // its headers were read
+    std::string_view handler;     // see Reply
 };
 
 struct ResponseCloser {
@@ -151,8 +153,11 @@ struct ApiServer::Impl {
     MHD_Result answer(MHD_Connection*, Exchange&);
     Reply handle(const Exchange&);
     Reply refusal(int status, std::string_view code, std::string_view message) const {
-        return Routes::error(status, code, message, clock.wall());
+        Reply reply = Routes::error(status, code, message, clock.wall());
+        if (status < 500) reply.refused = code;
+        return reply;
     }
+    void count(Exchange&, const Reply&);
 
     struct Waiting {
         MHD_Connection* connection;
@@ -162,6 +167,7 @@ struct ApiServer::Impl {
     };
 
     const Clock& clock;
+    ApiCounters counters;
     Routes routes;
     api::ListeningSocket socket;
     Report report;
@@ -321,6 +327,7 @@ MHD_Result ApiServer::Impl::on_request(MHD_Connection* connection, const char* m
 
 void ApiServer::Impl::begin(MHD_Connection* connection, const char* method, Exchange& exchange) {
     exchange.begun = true;
+    exchange.since = clock.now();
     Request& request = exchange.request;
     request.method = method;
     request.content_type = header(connection, "Content-Type");
@@ -354,6 +361,7 @@ MHD_Result ApiServer::Impl::answer(MHD_Connection* connection, Exchange& exchang
         exchange.later = std::move(reply.wait->answer);
         reply = handle(exchange);
     }
+    count(exchange, reply);
     if (reply.wait) {
         exchange.later = std::move(reply.wait->answer);
         waiting.push_back({connection, &exchange, clock.now() + reply.wait->at_most,
@@ -366,6 +374,14 @@ MHD_Result ApiServer::Impl::answer(MHD_Connection* connection, Exchange& exchang
     const ResponsePtr response = make_response(reply);
     if (!response) return MHD_NO;
     return MHD_queue_response(connection, static_cast<unsigned>(reply.status), response.get());
+}
+
+void ApiServer::Impl::count(Exchange& exchange, const Reply& reply) {
+    if (!reply.handler.empty()) exchange.handler = reply.handler;
+    if (reply.wait) return; // answered later
+    if (!reply.refused.empty()) counters.reject(reply.refused);
+    counters.answered(exchange.request.method, exchange.handler, reply.status,
+                      clock.now() - exchange.since);
 }
 
 Reply ApiServer::Impl::handle(const Exchange& exchange) {
@@ -395,5 +411,6 @@ void ApiServer::notify() {
 }
 
 std::size_t ApiServer::waiting() const { return impl_->waiting.size(); }
+ApiCounters& ApiServer::counters() { return impl_->counters; }
 
 } // namespace keepwell

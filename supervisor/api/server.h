@@ -6,6 +6,7 @@
 // inside a call of Control.
 #pragma once
 
+#include "supervisor/api/api_counters.h"
 #include "supervisor/api/control.h"
 #include "units/ports/clock.h"
 #include "units/result.h"
@@ -38,6 +39,7 @@ class ApiServer {
     // requests are looked at every 50 ms anyhow.
     void notify();
     std::size_t waiting() const; // requests that are waiting
+    ApiCounters& counters();     // of what was answered, for /metrics
 
   private:
     struct Impl;

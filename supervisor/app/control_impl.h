@@ -24,6 +24,7 @@ class ControlImpl final : public Control {
         std::function<Status(const std::string& who)> upgrade;
         ProcessHost& processes;
         StatusCache& status;
+        std::function<std::string()> metrics_text;
     };
     explicit ControlImpl(Ports ports) : p_(std::move(ports)) {}
 
@@ -45,6 +46,7 @@ class ControlImpl final : public Control {
                        std::function<void(Result<std::string>)> done) override;
     Status shutdown(const Peer&, bool leave) override;
     Status upgrade(const Peer&) override;
+    std::string metrics_text() override { return p_.metrics_text(); }
 
   private:
     Result<UnitIndex> one(const std::string& name) const;

@@ -61,7 +61,10 @@ Fleet::Fleet(Ports ports, StateFile& state, WantedStore& wanted, EventStore& eve
                 },
                 [this](UnitIndex i) { return survivors(i); }}),
       ready_timer_(p_.loop, [this] { poll_ready_logs(); }),
-      restarts_per_minute_(spec.restarts_per_minute) {}
+      restarts_per_minute_(spec.restarts_per_minute) {
+    lag_.on_turn(
+        [this](Duration d) { loop_lag_.observe(std::chrono::duration<double>(d).count()); });
+}
 
 Fleet::~Fleet() = default;
 
@@ -384,6 +387,7 @@ void Fleet::on_step(const StepInfo& info) {
     views_[info.unit].step(info, p_.clock.wall());
     if (info.changed) save(info);
     timeline_.record(info);
+    tally_.step(info);
     count_trips(info);
     stale_ += info.after.stale_events - info.before.stale_events;
     if (const auto* e = std::get_if<event::Exited>(&info.event))
@@ -434,6 +438,7 @@ void Fleet::on_erased(UnitIndex i, const std::string& key) {
     sayings_.erase(i);
     freer_.forget(key);
     views_.erase(i);
+    tally_.forget(i);
     dirty_.erase(i);
     erased_.push_back(key);
     state_.erase(key);

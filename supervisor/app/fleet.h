@@ -19,6 +19,7 @@
 #include "supervisor/engine/wanted.h"
 #include "supervisor/logs/log_reader.h"
 #include "supervisor/logs/log_scan.h"
+#include "supervisor/metrics/page.h"
 #include "supervisor/notify/notify_message.h"
 #include "supervisor/status/status_document.h"
 #include "supervisor/systemd/journal.h"
@@ -105,6 +106,10 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
     void tick();                // one history step for every unit
     // Those of an instance that lives no more are dropped.
     void set_figures(UnitIndex, const std::string& key, Generation, ProcessFigures);
+    void add_cpu(UnitIndex, const std::string& key, metrics::CpuSeconds); // since the last sample
+    // For /metrics, in the order of the configuration; valid until the next event.
+    std::vector<metrics::UnitRow> metrics_rows();
+    const metrics::Histogram& loop_lag() const { return loop_lag_; }
     void add_host_step(const HostMetrics&, Duration step); // of their short history
     void set_log(const std::string& key, std::uint64_t dropped, const std::string& error);
     // A log file that the daemon itself writes got another name; its reload_command opens it anew.
@@ -186,6 +191,8 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
 
     Ports p_;
     uv::LagMeter lag_;
+    metrics::Histogram loop_lag_{metrics::kLagBounds};
+    metrics::Tally tally_;
     StateFile& state_;
     WantedStore& wanted_;
     SupervisorSpec supervisor_;

@@ -51,6 +51,7 @@ void Fleet::observe(const Observation& o) {
     const CheckSpec& check = spec.checks[o.check];
     log_scans_.started(spec.key);
     views_[o.unit].observe(spec, o, p_.clock.wall());
+    tally_.observe(spec, o, p_.clock.wall());
     const bool stalled =
         lag_.stalled_since(p_.clock.now() - o.took) || o.took > check.timeout + kStallSlack;
     const bool soft = spec.kind == UnitKind::External && o.soft && o.outcome == CheckOutcome::Fail;

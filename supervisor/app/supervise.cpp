@@ -6,6 +6,8 @@
 #include "supervisor/app/log_book.h"
 #include "supervisor/app/manager_notice.h"
 #include "supervisor/app/metrics.h"
+#include "supervisor/app/metrics_page.h"
+#include "supervisor/app/process_setup.h"
 #include "supervisor/app/reload.h"
 #include "supervisor/app/unit_hosts.h"
 #include "supervisor/config/last_good.h"
@@ -21,7 +23,6 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <malloc.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -32,25 +33,6 @@ namespace {
 constexpr std::uint64_t kSettleMs = 20;
 constexpr std::uint64_t kHistoryMs = 30'000;
 constexpr std::size_t kEventsBack = 4000;
-
-std::string host_name() {
-    char name[256] = {};
-    return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
-
-void set_up_log(const std::string& level) {
-    spdlog::set_default_logger(spdlog::stderr_logger_mt("keepwell"));
-    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-    spdlog::set_level(spdlog::level::from_str(level));
-}
-
-// Threads that allocate little share one arena, and what is large for a moment (documents, a
-// configuration) goes back to the system instead of leaving holes.
-void keep_memory_small() {
-    mallopt(M_ARENA_MAX, 1);
-    mallopt(M_MMAP_THRESHOLD, 64 << 10);
-    mallopt(M_TRIM_THRESHOLD, 128 << 10);
-}
 
 class Supervisor {
   public:
@@ -105,6 +87,7 @@ class Supervisor {
     StatusCache status_;
     ControlImpl control_;
     Metrics metrics_;
+    MetricsPage metrics_page_;
     ManagerNotice notice_;
     std::unique_ptr<ApiServer> api_;
     // A restart is a burst of changes; the document is made once it is over, so that no spawn waits
@@ -169,8 +152,12 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                     reloads_.ask({dry, who, std::move(done)});
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
-                [this](const std::string& who) { return begin_upgrade(who); }, keeper_, status_}),
+                [this](const std::string& who) { return begin_upgrade(who); }, keeper_, status_,
+                [this] { return metrics_page_.text(); }}),
       metrics_(loop_, fleet_, [this] { changed(); }),
+      metrics_page_({clock_, fleet_, metrics_, logs_, [this] { return writer_.get(); },
+                     [this] { return api_ ? &api_->counters() : nullptr; }},
+                    note_.empty()),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),
       settle_(loop_,
@@ -338,6 +325,7 @@ Result<std::string> Supervisor::take_reload(bool dry, const std::string& who, Lo
         return Error{"cannot reload: keepwell is shutting down", 0};
     if (dry) return apply_reload(fleet_, std::move(fresh), true);
     auto result = apply(who, std::move(fresh));
+    metrics_page_.reloaded(static_cast<bool>(result));
     if (fleet_.reconciled()) notice_.ready();
     return result;
 }

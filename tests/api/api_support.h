@@ -92,6 +92,7 @@ class FakeControl final : public Control {
         return json{{"events", events}, {"last", last_event}}.dump();
     }
     std::string runtime_json() override { return R"({"pid":1})"; }
+    std::string metrics_text() override { return "# TYPE keepwell_up gauge\nkeepwell_up 1\n"; }
     Result<std::string> act(const ActionRequest& request) override {
         if (refusal) return *refusal;
         requests.push_back(request);
