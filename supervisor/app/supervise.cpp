@@ -345,7 +345,6 @@ Result<std::string> Supervisor::apply(const std::string& who, LoadResult fresh) 
     malloc_trim(0);
     note_.clear();
     status_.set_interval(spec().status_interval);
-    status_.changed();
     if (writer_) writer_->set_interval(spec().status_interval);
     if (frozen.metrics != spec().metrics) metrics_.start(spec().metrics);
     spdlog::set_level(spdlog::level::from_str(spec().log_level));
@@ -443,10 +442,7 @@ Result<int> Supervisor::run() {
     options.interval = spec().status_interval;
     writer_ = std::make_unique<StatusWriter>(
         clock_, timers_, StatusWriter::pool_of(loop_), options, [this] { return render(); },
-        [this](const std::string& text) {
-            status_.changed(); // its note
-            spdlog::warn("{}", text);
-        });
+        [](const std::string& text) { spdlog::warn("{}", text); });
     if (!options_.safe) restore_events();
     fleet_.timeline().add("", "keepwell",
                           fmt::format("supervisor {} began, pid {}", KEEPWELL_VERSION, getpid()));
