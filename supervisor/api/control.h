@@ -7,6 +7,7 @@
 // (docs/config).
 #pragma once
 
+#include "supervisor/history/range.h"
 #include "supervisor/status/status_cache.h"
 #include "units/result.h"
 #include "units/snapshot.h"
@@ -92,6 +93,14 @@ class Control {
 
     // The page of GET /metrics; the same bytes within a second.
     virtual std::string metrics_text() = 0;
+
+    // What was. Answered from the history's own thread; done is called once, from inside or later.
+    // ENODATA: there is no history here, or it cannot be read now.
+    using Answer = std::function<void(Result<std::string>)>;
+    virtual void history(const std::string& name, history::Range, Answer done) = 0;
+    // Events of `since` and later, oldest first; of that very millisecond those after `sequence`.
+    virtual void past_events(WallTime since, std::uint64_t sequence, std::size_t limit,
+                             Answer done) = 0; // {"events":[…],"last":N,"more":bool}
 };
 
 } // namespace keepwell

@@ -131,6 +131,7 @@ const std::vector<Routes::Route>& Routes::table() {
         {"POST", "api/heartbeat/*", Scope::Heartbeat, &Routes::post_beat},
         {"GET", "api/fleet", Scope::Read, &Routes::get_fleet},
         {"GET", "api/fleet/targets", Scope::Read, &Routes::get_fleet_targets},
+        {"GET", "api/history/*", Scope::Read, &Routes::get_history},
     };
     return routes;
 }
@@ -319,6 +320,7 @@ Reply Routes::get_explain(const Call& call) {
 }
 
 Reply Routes::get_events(const Call& call) {
+    if (call.target.query.count("since_time") != 0) return get_past_events(call);
     const auto since = number(call.target, "since", 0);
     const auto limit = number(call.target, "limit", 1000);
     const auto wait = number(call.target, "wait", 0);

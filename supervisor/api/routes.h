@@ -10,6 +10,7 @@
 #include "supervisor/api/target.h"
 #include "units/ports/clock.h"
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -60,6 +61,10 @@ class Routes {
     Reply reloaded(Result<std::string>) const;
     Reply post_shutdown(const Call&);
     Reply post_upgrade(const Call&);
+    Reply get_history(const Call&);
+    Reply get_past_events(const Call&);
+    Reply ask_past(const std::function<void(Control::Answer)>& ask);
+    Reply past(const Result<std::string>&) const;
 
     Reply get_alerts(const Call&);
     Reply post_alert(const Call&);

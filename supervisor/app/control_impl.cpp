@@ -227,4 +227,15 @@ Status ControlImpl::shutdown(const Peer& peer, bool leave) {
 
 Status ControlImpl::upgrade(const Peer& peer) { return p_.upgrade(describe(peer)); }
 
+void ControlImpl::history(const std::string& name, history::Range range, Answer done) {
+    const auto i = one(name);
+    if (!i) return done(i.error());
+    p_.past.history(*i, range, std::move(done));
+}
+
+void ControlImpl::past_events(WallTime since, std::uint64_t sequence, std::size_t limit,
+                              Answer done) {
+    p_.past.events(since, sequence, limit, std::move(done));
+}
+
 } // namespace keepwell

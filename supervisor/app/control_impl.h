@@ -4,6 +4,7 @@
 
 #include "supervisor/api/control.h"
 #include "supervisor/app/fleet.h"
+#include "supervisor/app/past.h"
 
 #include <functional>
 #include <string>
@@ -25,6 +26,7 @@ class ControlImpl final : public Control {
         ProcessHost& processes;
         StatusCache& status;
         std::function<std::string()> metrics_text;
+        Past& past;
     };
     explicit ControlImpl(Ports ports) : p_(std::move(ports)) {}
 
@@ -47,6 +49,8 @@ class ControlImpl final : public Control {
     Status shutdown(const Peer&, bool leave) override;
     Status upgrade(const Peer&) override;
     std::string metrics_text() override { return p_.metrics_text(); }
+    void history(const std::string& name, history::Range, Answer) override;
+    void past_events(WallTime since, std::uint64_t sequence, std::size_t limit, Answer) override;
 
   private:
     Result<UnitIndex> one(const std::string& name) const;

@@ -17,6 +17,7 @@
 #include "supervisor/engine/timeline.h"
 #include "supervisor/engine/unit_view.h"
 #include "supervisor/engine/wanted.h"
+#include "supervisor/history/rows.h"
 #include "supervisor/logs/log_reader.h"
 #include "supervisor/logs/log_scan.h"
 #include "supervisor/metrics/page.h"
@@ -37,6 +38,14 @@
 #include <unordered_set>
 
 namespace keepwell {
+
+// Who writes down what happens; see supervisor/app/past.h.
+class PastListener {
+  public:
+    virtual ~PastListener() = default;
+    virtual void on_line(const TimelineLine&) = 0;
+    virtual void on_change(history::ChangeRow) = 0;
+};
 
 class Fleet final : public EngineListener, public ProcessListener, public SightListener {
   public:
@@ -117,6 +126,13 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
     void reopen_log(const std::string& key);
     std::uint64_t stale_events() const { return stale_; }
 
+    // For the history.
+    void set_past(PastListener*); // or none
+    history::Recorder& recorder() { return recorder_; }
+    std::vector<std::pair<std::string, char>> step_letters() const;         // of the last tick
+    void restore_steps(const std::string& key, const std::string& letters); // before the own ones
+    bool set_uptime(const std::string& key, const UptimeRatios&);           // is it news?
+
     // EngineListener
     void on_step(const StepInfo&) override;
     void on_effect(UnitIndex, const Effect&) override;
@@ -184,6 +200,10 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
     std::vector<std::string> missing_limits(UnitIndex) const;
     void free_port(UnitIndex, Duration timeout);
     void save(const StepInfo&);
+    void remember(UnitIndex);
+    void sync_recorder(UnitIndex);
+    void remember(const StepInfo&);
+    void remember(const Observation&, bool counts);
     void check_shutdown();
     void order_document();
     UnitView::Context context(UnitIndex) const;
@@ -231,6 +251,8 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
         std::optional<Instant> refused_at, told_at; // a MAINPID, and when it was said
     };
     std::unordered_map<UnitIndex, Saying> sayings_;
+    history::Recorder recorder_;
+    PastListener* past_ = nullptr;
     std::string shutdown_id_;
     std::function<void()> shutdown_done_;
     std::uint64_t stale_ = 0;

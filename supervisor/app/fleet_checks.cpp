@@ -54,6 +54,7 @@ void Fleet::observe(const Observation& o) {
     tally_.observe(spec, o, p_.clock.wall());
     const bool stalled =
         lag_.stalled_since(p_.clock.now() - o.took) || o.took > check.timeout + kStallSlack;
+    remember(o, !stalled);
     const bool soft = spec.kind == UnitKind::External && o.soft && o.outcome == CheckOutcome::Fail;
     const event::CheckResult result{o.generation,
                                     o.check,

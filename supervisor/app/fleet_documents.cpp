@@ -55,6 +55,7 @@ bool Fleet::has_news() const { return !dirty_.empty() || !erased_.empty() || doc
 void Fleet::tick() {
     for (const UnitIndex i : engine_.all()) {
         views_[i].tick(engine_.record(i));
+        sync_recorder(i);
         dirty_.insert(i);
     }
 }
@@ -63,6 +64,7 @@ void Fleet::set_figures(UnitIndex i, const std::string& key, Generation g, Proce
     if (engine_.find(key) != i) return;
     const UnitRecord& r = engine_.record(i);
     if (!r.main_alive || r.generation != g) return;
+    recorder_.figures(i, f.cpu_percent, f.memory_bytes);
     if (views_[i].set_figures(std::move(f))) dirty_.insert(i);
 }
 

@@ -7,6 +7,7 @@
 #include "supervisor/app/manager_notice.h"
 #include "supervisor/app/metrics.h"
 #include "supervisor/app/metrics_page.h"
+#include "supervisor/app/past.h"
 #include "supervisor/app/process_setup.h"
 #include "supervisor/app/reload.h"
 #include "supervisor/app/unit_hosts.h"
@@ -31,7 +32,6 @@ namespace keepwell {
 namespace {
 
 constexpr std::uint64_t kSettleMs = 20;
-constexpr std::uint64_t kHistoryMs = 30'000;
 constexpr std::size_t kEventsBack = 4000;
 
 class Supervisor {
@@ -85,6 +85,7 @@ class Supervisor {
     std::unique_ptr<StatusWriter> writer_;
     Fleet fleet_;
     StatusCache status_;
+    Past past_;
     ControlImpl control_;
     Metrics metrics_;
     MetricsPage metrics_page_;
@@ -93,7 +94,7 @@ class Supervisor {
     // A restart is a burst of changes; the document is made once it is over, so that no spawn waits
     // for it.
     bool settling_ = false;
-    uv::Timer settle_, alive_, history_;
+    uv::Timer settle_, alive_;
     std::shared_ptr<void> saving_;
     ReloadQueue reloads_;
     bool leaving_ = false, upgrading_ = false;
@@ -147,13 +148,18 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
              *state_, wanted_, events_, spec()),
       status_(clock_, {[this] { return render_status(); }, [this] { return fleet_.has_news(); }},
               spec().status_interval),
+      past_({loop_, clock_, fleet_, [this] { changed(); },
+             [this] {
+                 if (api_) api_->notify();
+             },
+             [](const std::string& text) { spdlog::warn("{}", text); }}),
       control_({fleet_, clock_, [this] { return snapshot(); }, [this] { return runtime_json(); },
                 [this](bool dry, const std::string& who, auto done) {
                     reloads_.ask({dry, who, std::move(done)});
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
                 [this](const std::string& who) { return begin_upgrade(who); }, keeper_, status_,
-                [this] { return metrics_page_.text(); }}),
+                [this] { return metrics_page_.text(); }, past_}),
       metrics_(loop_, fleet_, [this] { changed(); }),
       metrics_page_({clock_, fleet_, metrics_, logs_, [this] { return writer_.get(); },
                      [this] { return api_ ? &api_->counters() : nullptr; }},
@@ -167,7 +173,6 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                   notice_.changed();
               }),
       alive_(loop_, [this] { keeper_.alive(); }),
-      history_(loop_, [this] { fleet_.tick(); }),
       reloads_({loop_, options_.load,
                 [this](bool dry) {
                     if (!dry) notice_.reloading();
@@ -347,6 +352,7 @@ Result<std::string> Supervisor::apply(const std::string& who, LoadResult fresh) 
     status_.set_interval(spec().status_interval);
     if (writer_) writer_->set_interval(spec().status_interval);
     if (frozen.metrics != spec().metrics) metrics_.start(spec().metrics);
+    past_.apply(spec().history);
     spdlog::set_level(spdlog::level::from_str(spec().log_level));
     keep_last_good(loaded_);
     return result;
@@ -458,12 +464,13 @@ Result<int> Supervisor::run() {
     keeper_.set_log_directory(spec().log_dir);
     keeper_.start();
     keeper_.alive();
-    history_.start(kHistoryMs, kHistoryMs);
+    past_.start(options_.safe ? "" : spec().state_dir + "/history.db", spec().history);
     metrics_.start(spec().metrics);
     writer_->start();
     if (!options_.safe) keep_last_good(loaded_);
     loop_.run();
     api_.reset();
+    past_.close();
     logs_.close();
     return exit_code_;
 }

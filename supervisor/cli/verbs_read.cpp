@@ -1,4 +1,5 @@
 #include "supervisor/cli/fetch.h"
+#include "supervisor/cli/past_events.h"
 #include "supervisor/cli/render.h"
 #include "supervisor/cli/verbs.h"
 #include "supervisor/config/config.h"
@@ -17,7 +18,8 @@ namespace {
 
 constexpr std::size_t kLogLinesInBlock = 5;
 constexpr std::size_t kEventsByDefault = 50;
-constexpr std::size_t kEventsPage = 10'000; // the supervisor keeps fewer
+constexpr std::size_t kEventsPage = 10'000;  // the supervisor keeps fewer
+constexpr std::size_t kMostEvents = 200'000; // the history keeps no more
 constexpr int kEventsPollMs = 250;
 
 int exit_code(const Json& status, const std::vector<std::string>& keys) {
@@ -278,6 +280,8 @@ int verb_events(Context& context) {
     if (!options.since.empty()) {
         const auto from = parse_since(options.since, context.now_ms());
         if (!from) return context.fail(from.error().message, kExitUsage);
+        if (auto past = past_events(context, *from, options.count.value_or(kMostEvents)))
+            events = std::move(*past);
         std::erase_if(events, [&](const Json& event) {
             return parse_time(event["time"].text()).value_or(0) < *from;
         });

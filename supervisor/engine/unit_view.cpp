@@ -169,6 +169,17 @@ void UnitView::tick(const UnitRecord& r) {
     }
 }
 
+void UnitView::restore_steps(const std::string& letters) {
+    history_.insert(0, letters);
+    if (history_.size() > kHistory) history_.erase(0, history_.size() - kHistory);
+}
+
+bool UnitView::set_uptime(const UptimeRatios& ratios) {
+    if (uptime_ == ratios) return false;
+    uptime_ = ratios;
+    return true;
+}
+
 void UnitView::set_log(std::uint64_t dropped, std::string error) {
     log_dropped_ = dropped;
     log_error_ = std::move(error);
@@ -333,6 +344,7 @@ UnitSnapshot UnitView::snapshot(const UnitSpec& spec, const UnitRecord& r, const
     s.process_count = figures_.process_count;
     if (s.pids.empty() && s.pid != 0) s.pids = {s.pid};
     s.response_status = response_status(s.response_ms, x.response);
+    s.uptime_ratio = uptime_;
     s.history_states = history_;
     s.history_latency_ms = latency_;
     s.history_step_s = x.history_step_s;

@@ -43,8 +43,11 @@ class UnitView {
   public:
     void step(const StepInfo&, WallTime now);
     void observe(const UnitSpec&, const Observation&, WallTime now);
-    void tick(const UnitRecord&);     // one history step
-    bool set_figures(ProcessFigures); // false = nothing new
+    void tick(const UnitRecord&); // one history step
+    char last_step() const { return history_.empty() ? '\0' : history_.back(); }
+    void restore_steps(const std::string& letters); // that were before the own ones
+    bool set_uptime(const UptimeRatios&);           // false = nothing new
+    bool set_figures(ProcessFigures);               // false = nothing new
     void set_log(std::uint64_t dropped, std::string error);
     bool set_status(std::string text); // the daemon's own words; false = nothing new
     void set_hint(std::string text) {
@@ -91,6 +94,7 @@ class UnitView {
     std::optional<bool> attempt_ok_;
     std::string attempt_error_;
     std::string history_;
+    UptimeRatios uptime_;
     std::vector<double> latency_;
     std::vector<WallTime> flips_; // recent changes of the verdict
     ProcessFigures figures_;

@@ -139,6 +139,23 @@ class FakeControl final : public Control {
         return Done{};
     }
 
+    void history(const std::string& name, history::Range range, Answer done) override {
+        if (no_history) return done(*no_history);
+        const auto said = json{{"service", name}, {"range", history::cut_of(range).name}}.dump();
+        if (hold_history)
+            held_history = [done = std::move(done), said] { done(said); };
+        else
+            done(said);
+    }
+    void past_events(WallTime since, std::uint64_t sequence, std::size_t limit,
+                     Answer done) override {
+        if (no_history) return done(*no_history);
+        done(json{{"ms", since.ms}, {"sequence", sequence}, {"limit", limit}}.dump());
+    }
+    std::optional<Error> no_history;
+    bool hold_history = false;
+    std::function<void()> held_history;
+
     std::vector<UnitSnapshot> fleet;
     std::string document = R"({"schema":"keepwell.status/1"})";
     StatusBytes bytes;
