@@ -29,7 +29,8 @@ struct Request {
     std::string body;
     std::string content_type, keepwell_request, if_none_match;
     std::string host, origin, fetch_site, authorization, cookie, forwarded_for;
-    bool gzip = false; // the client takes it
+    bool gzip = false;   // the client takes it
+    bool secure = false; // it came over TLS, here or at the proxy before us
     Peer peer;
     Caller caller;
     bool waited = false; // asked again after Reply::wait: answer now

@@ -54,9 +54,15 @@ void write_problems(JsonWriter& w, const std::vector<UnitSnapshot>& units) {
     w.end_array();
 }
 
+// How the caller reached us, which was found to be an address of ours; empty on the unix socket.
+std::string own_url(const Request& request) {
+    if (request.peer.address.empty() || request.host.empty()) return "";
+    return (request.secure ? "https://" : "http://") + request.host;
+}
+
 } // namespace
 
-Reply Routes::get_fleet(const Call&) {
+Reply Routes::get_fleet(const Call& call) {
     const SupervisorSnapshot s = control_.supervisor();
     const auto units = control_.units();
     Reply reply;
@@ -69,16 +75,32 @@ Reply Routes::get_fleet(const Call&) {
     w.member("verdict", overall_status(units));
     write_counts(w, units);
     write_problems(w, units);
-    w.null_member("url"); // the unix socket has none
+    w.key("url");
+    if (const std::string url = own_url(call.request); !url.empty())
+        w.value(url);
+    else
+        w.null();
     w.member("time", clock_.wall());
     w.end_object().end_array().end_object();
     return reply;
 }
 
 // Prometheus cannot scrape a unix socket.
-Reply Routes::get_fleet_targets(const Call&) {
+Reply Routes::get_fleet_targets(const Call& call) {
+    const Request& request = call.request;
     Reply reply;
-    reply.body = "[]";
+    JsonWriter w(reply.body);
+    w.begin_array();
+    if (!own_url(request).empty()) {
+        w.begin_object();
+        w.key("targets").begin_array().value(request.host).end_array();
+        w.key("labels").begin_object();
+        w.member("__scheme__", request.secure ? "https" : "http");
+        w.member("__metrics_path__", "/metrics");
+        w.member("host", control_.supervisor().host);
+        w.end_object().end_object();
+    }
+    w.end_array();
     return reply;
 }
 

@@ -65,6 +65,8 @@ Reply Routes::post_login(const Call& call) {
 }
 
 Reply Routes::post_logout(const Call& call) {
+    if (const auto body = parse_body(call.request.body, {}); !body)
+        return fail(400, "bad_request", body.error().message);
     access_.logout(call.request);
     Reply reply;
     reply.status = 204;

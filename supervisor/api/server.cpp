@@ -252,6 +252,7 @@ std::optional<Reply> ApiServer::Impl::refuse(Request& request, const api::Connec
     }
     if (spec.behind_proxy && !request.forwarded_for.empty())
         request.peer.address = forwarded_address(request.forwarded_for);
+    request.secure = spec.tls.has_value() || spec.behind_proxy;
     access.identify(request, anonymous_scopes(spec, loopback));
     return std::nullopt;
 }

@@ -257,6 +257,10 @@ def test_every_change(world, transport):
         world.call(transport, "POST", "/api/checks/{name}/{check}/{verb}", f"/api/checks/web/http/{verb}", status)
     world.call(transport, "POST", "/api/config/reload", None, 200, {"dry_run": True})
     world.call(transport, "POST", "/api/alerts/{id}/{verb}", "/api/alerts/1/silence", 404, {"for": "1h"})
+    secret = world.site(transport).tokens[ALL_SCOPES]
+    world.call(transport, "POST", "/api/login", None, 204, {"token": secret})
+    world.call(transport, "POST", "/api/login", None, 401, {"token": "x" * 43})
+    world.call(transport, "POST", "/api/logout", None, 204)
     for (method, template), operation in d.operations().items():
         if method != "POST":
             continue
@@ -319,19 +323,21 @@ def refuse_strangers(world, transport, refused):
         path = world.path(template, transport)
         ask = lambda api, headers=None: api.post(path, headers=headers) if method == "POST" else api.get(path, headers)
         refused(ask(world.api(transport), {"Host": "evil.example"}), 421, f"{method} {path} for another host")
+        if method == "POST":
+            for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+                refused(ask(world.api(transport), headers), 403, f"{method} {path} from {headers}")
         if scope == "open":
             continue
         refused(ask(nobody), 401, f"{method} {path} without a token")
         if scope != "metrics":
             refused(ask(meter), 403, f"{method} {path} with a token for something else")
-        if method == "POST":
-            for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
-                refused(ask(world.api(transport), headers), 403, f"{method} {path} from {headers}")
     # An address of its own: it is shut out for a minute.
     guesser = site.api(transport, "not-a-token", source="127.0.0.9")
     tried = [guesser.get("/api/status").status for _ in range(8)]
     assert tried[0] == 401 and tried[-1] == 429, tried
     assert int(refused(guesser.get("/api/status"), 429, "one guess too many").headers["retry-after"]) > 0
+    answer = guesser.post("/api/login", {"token": "x"})
+    world.seen.setdefault(("POST", "/api/login"), set()).add((refused(answer, 429, "a login after that").status, transport))
     assert world.api(transport).get("/api/status").status == 200, "other addresses are not shut out"
 
 
