@@ -8,12 +8,16 @@
 // GROUP:* or globs (docs/config).
 #pragma once
 
+#include "supervisor/feeds/follow_question.h"
+#include "supervisor/feeds/log_page.h"
+#include "supervisor/feeds/stream.h"
 #include "units/result.h"
 #include "units/snapshot.h"
 #include "units/time.h"
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -53,6 +57,9 @@ struct ActionView {
     std::vector<ActionUnit> units;
 };
 
+// {"action_id","finished","ok","units":[…]}
+std::string action_json(const ActionView&);
+
 enum class NotFound { UnknownService, UnknownCheck, UnknownAction };
 
 class Control {
@@ -89,6 +96,17 @@ class Control {
     // Begins; how it goes stands in runtime_json(): "upgrade":{"running","error"}. A new
     // supervisor's pid there means that it is done.
     virtual Status upgrade(const Peer&) = 0;
+
+    // Logs. `type`: all, errors (of all units) or a unit's name. What is read is read in the pool;
+    // done is called once, on the loop, and not after this has ended.
+    virtual Result<feeds::LogPlaces> log_places(const std::string& type) = 0;
+    using LogsRead = std::function<void(Result<feeds::LogPage>)>;
+    virtual void read_logs(std::shared_ptr<const feeds::LogPlaces>, feeds::LogQuestion,
+                           LogsRead done) = 0;
+    // Streams, for a client at that address (empty: on the unix socket). EAGAIN: too many are open.
+    virtual Result<std::shared_ptr<feeds::Stream>> follow_logs(feeds::FollowQuestion,
+                                                               const std::string& address) = 0;
+    virtual Result<std::shared_ptr<feeds::Stream>> follow_events(const std::string& address) = 0;
 };
 
 } // namespace keepwell

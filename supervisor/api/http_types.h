@@ -2,10 +2,12 @@
 #pragma once
 
 #include "supervisor/api/control.h"
+#include "supervisor/feeds/stream.h"
 #include "units/time.h"
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -21,6 +23,8 @@ struct Request {
     std::string target; // as it came: path and query, still percent-encoded
     std::string body;
     std::string content_type, keepwell_request, if_none_match;
+    std::string last_event_id = {};
+    std::string address = {}; // of the client; empty on the unix socket
     Peer peer;
     bool waited = false; // asked again after Reply::wait: answer now
 };
@@ -41,7 +45,8 @@ struct Reply {
     std::string body;
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers;
-    std::optional<Wait> wait; // when set, the rest means nothing
+    std::optional<Wait> wait;                   // when set, the rest means nothing
+    std::shared_ptr<feeds::Stream> stream = {}; // instead of the body: it goes on
 };
 
 } // namespace keepwell::api

@@ -49,25 +49,6 @@ bool etag_matches(const std::string& if_none_match, const std::string& etag) {
     return if_none_match == "*" || if_none_match.find(etag) != std::string::npos;
 }
 
-std::string action_json(const ActionView& action) {
-    std::string out;
-    JsonWriter w(out);
-    w.begin_object();
-    w.member("action_id", action.id);
-    w.member("finished", action.finished);
-    w.member("ok", action.ok);
-    w.key("units").begin_array();
-    for (const auto& unit : action.units) {
-        w.begin_object();
-        w.member("key", unit.key);
-        w.member("status", unit.status);
-        w.member("message", unit.message);
-        w.end_object();
-    }
-    w.end_array().end_object();
-    return out;
-}
-
 bool matches(std::string_view pattern, const std::vector<std::string>& segments) {
     for (const auto& segment : segments) {
         const auto slash = pattern.find('/');
@@ -111,6 +92,9 @@ const std::vector<Routes::Route>& Routes::table() {
         {"POST", "api/config/reload", Scope::Control, &Routes::post_reload},
         {"POST", "api/shutdown", Scope::Control, &Routes::post_shutdown},
         {"POST", "api/upgrade", Scope::Control, &Routes::post_upgrade},
+        {"GET", "api/logs", Scope::Logs, &Routes::get_logs},
+        {"GET", "api/logs/stream", Scope::Logs, &Routes::get_log_stream},
+        {"GET", "api/events/stream", Scope::Read, &Routes::get_event_stream},
     };
     return routes;
 }

@@ -59,6 +59,12 @@ class Routes {
     Reply reloaded(Result<std::string>) const;
     Reply post_shutdown(const Call&);
     Reply post_upgrade(const Call&);
+    Reply get_logs(const Call&);
+    Reply get_log_stream(const Call&);
+    Reply get_event_stream(const Call&);
+    Reply streamed(const Result<std::shared_ptr<feeds::Stream>>&) const;
+    Reply logs_read(const feeds::LogPlaces&, const Result<feeds::LogPage>&, const std::string& type,
+                    bool text) const;
 
     Reply dispatch(const Call&);
     Reply begin(const ActionRequest&);

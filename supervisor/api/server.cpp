@@ -2,6 +2,7 @@
 
 #include "supervisor/api/routes.h"
 #include "supervisor/api/socket.h"
+#include "supervisor/api/stream_body.h"
 #include "supervisor/uv/loop.h"
 
 #include <fmt/format.h>
@@ -82,10 +83,13 @@ Peer peer_of(MHD_Connection* connection) {
     return {static_cast<std::int64_t>(cred.uid), static_cast<std::int64_t>(cred.pid)};
 }
 
-ResponsePtr make_response(const Reply& reply) {
+ResponsePtr make_response(const Reply& reply, MHD_Connection* connection,
+                          api::StreamBodies& streams) {
     // MHD copies, so the const_cast never writes.
-    ResponsePtr response(MHD_create_response_from_buffer(
-        reply.body.size(), const_cast<char*>(reply.body.data()), MHD_RESPMEM_MUST_COPY));
+    ResponsePtr response(reply.stream ? streams.respond(connection, reply.stream)
+                                      : MHD_create_response_from_buffer(
+                                            reply.body.size(), const_cast<char*>(reply.body.data()),
+                                            MHD_RESPMEM_MUST_COPY));
     if (!response) return nullptr;
     const auto add = [&](const char* name, const std::string& value) {
         MHD_add_response_header(response.get(), name, value.c_str());
@@ -122,6 +126,7 @@ struct ApiServer::Impl {
     void before_wait();
     void look();
     void resume_ready(bool all);
+    void run_soon();
     void log(const char* format, va_list args);
 
     static MHD_Result request_edge(void*, MHD_Connection*, const char*, const char*, const char*,
@@ -151,6 +156,7 @@ struct ApiServer::Impl {
     Routes routes;
     api::ListeningSocket socket;
     Report report;
+    api::StreamBodies streams{[this] { run_soon(); }};
     std::unique_ptr<MHD_Daemon, DaemonCloser> daemon;
     std::list<Waiting> waiting;
     bool stopping = false, starved = false, was_starved = false, run_armed = false;
@@ -224,6 +230,7 @@ ApiServer::Impl::~Impl() {
     stopping = true;
     if (!daemon) return;
     resume_ready(true);
+    streams.end_all();
     MHD_quiesce_daemon(daemon.get());
     MHD_run(daemon.get());
     MHD_run(daemon.get());
@@ -237,6 +244,7 @@ void ApiServer::Impl::run() {
         starved = false;
         poll->start(UV_READABLE);
     }
+    streams.resume_woken();
     MHD_run(daemon.get());
     // A connection that ends makes room again, but MHD listens again only in the turn after that.
     if (was_starved && !starved) MHD_run(daemon.get());
@@ -276,7 +284,12 @@ void ApiServer::Impl::resume_ready(bool all) {
         it = waiting.erase(it);
         resumed = true;
     }
-    if (!resumed || all) return;
+    if (resumed && !all) run_soon();
+}
+
+// After this turn of the loop: MHD does not notice by itself that a connection was resumed.
+void ApiServer::Impl::run_soon() {
+    if (starved || run_armed) return;
     run_armed = true;
     run_timer.start(0);
 }
@@ -312,6 +325,7 @@ void ApiServer::Impl::begin(MHD_Connection* connection, const char* method, Exch
     request.content_type = header(connection, "Content-Type");
     request.keepwell_request = header(connection, "X-Keepwell-Request");
     request.if_none_match = header(connection, "If-None-Match");
+    request.last_event_id = header(connection, "Last-Event-ID");
     request.peer = peer_of(connection);
     const HeaderSums sums = sum_headers(connection);
     if (sums.lengths > 1 || (sums.lengths == 1 && sums.encoded))
@@ -349,7 +363,7 @@ MHD_Result ApiServer::Impl::answer(MHD_Connection* connection, Exchange& exchang
         return MHD_YES;
     }
     if (exchange.received > kBodyLimit) reply.headers.emplace_back("Connection", "close");
-    const ResponsePtr response = make_response(reply);
+    const ResponsePtr response = make_response(reply, connection, streams);
     if (!response) return MHD_NO;
     return MHD_queue_response(connection, static_cast<unsigned>(reply.status), response.get());
 }

@@ -2,6 +2,7 @@
 
 #include "supervisor/api/server.h"
 #include "supervisor/app/control_impl.h"
+#include "supervisor/app/feed_service.h"
 #include "supervisor/app/fleet.h"
 #include "supervisor/app/log_book.h"
 #include "supervisor/app/manager_notice.h"
@@ -102,6 +103,7 @@ class Supervisor {
     std::unique_ptr<StatusWriter> writer_;
     Fleet fleet_;
     ControlImpl control_;
+    FeedService feeds_;
     Metrics metrics_;
     ManagerNotice notice_;
     std::unique_ptr<ApiServer> api_;
@@ -165,7 +167,14 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                     reloads_.ask({dry, who, std::move(done)});
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
-                [this](const std::string& who) { return begin_upgrade(who); }, keeper_}),
+                [this](const std::string& who) { return begin_upgrade(who); }, keeper_, loop_,
+                [this]() -> FeedService& { return feeds_; },
+                [this] {
+                    if (api_) api_->notify();
+                }}),
+      feeds_({loop_, clock_, fleet_, [this] { return snapshot(); },
+              [this](const std::string& type) { return control_.log_places(type); },
+              [] { return FeedService::Limits{}; }}),
       metrics_(loop_, fleet_, [this] { changed(); }),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),
@@ -260,6 +269,7 @@ NotifySockets::Hooks Supervisor::notify_hooks() {
 
 void Supervisor::changed() {
     if (api_) api_->notify();
+    feeds_.changed();
     if (settling_) return;
     settling_ = true;
     settle_.start(kSettleMs);
@@ -465,6 +475,7 @@ Result<int> Supervisor::run() {
     writer_->start();
     if (!options_.safe) keep_last_good(loaded_);
     loop_.run();
+    feeds_.end_all();
     api_.reset();
     logs_.close();
     return exit_code_;
