@@ -7,6 +7,9 @@
 // (docs/config).
 #pragma once
 
+#include "supervisor/feeds/follow_question.h"
+#include "supervisor/feeds/log_page.h"
+#include "supervisor/feeds/stream.h"
 #include "supervisor/history/range.h"
 #include "supervisor/status/status_cache.h"
 #include "units/result.h"
@@ -15,6 +18,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -57,6 +61,9 @@ struct ActionView {
     bool ok = false;
     std::vector<ActionUnit> units;
 };
+
+// {"action_id","finished","ok","units":[…]}
+std::string action_json(const ActionView&);
 
 enum class NotFound { UnknownService, UnknownCheck, UnknownAction };
 
@@ -105,6 +112,17 @@ class Control {
     // Events of `since` and later, oldest first; of that very millisecond those after `sequence`.
     virtual void past_events(WallTime since, std::uint64_t sequence, std::size_t limit,
                              Answer done) = 0; // {"events":[…],"last":N,"more":bool}
+
+    // Logs. `type`: all, errors (of all units) or a unit's name. What is read is read in the pool;
+    // done is called once, on the loop, and not after this has ended.
+    virtual Result<feeds::LogPlaces> log_places(const std::string& type) = 0;
+    using LogsRead = std::function<void(Result<feeds::LogPage>)>;
+    virtual void read_logs(std::shared_ptr<const feeds::LogPlaces>, feeds::LogQuestion,
+                           LogsRead done) = 0;
+    // Streams, for a client at that address (empty: on the unix socket). EAGAIN: too many are open.
+    virtual Result<std::shared_ptr<feeds::Stream>> follow_logs(feeds::FollowQuestion,
+                                                               const std::string& address) = 0;
+    virtual Result<std::shared_ptr<feeds::Stream>> follow_events(const std::string& address) = 0;
 };
 
 } // namespace keepwell

@@ -42,6 +42,8 @@ MHD_Result take_header(void* to, MHD_ValueKind, const char* name, const char* va
         r.content_type = text;
     } else if (is(name, "X-Keepwell-Request")) {
         r.keepwell_request = text;
+    } else if (is(name, "Last-Event-ID")) {
+        r.last_event_id = text;
     } else if (is(name, "If-None-Match")) {
         r.if_none_match = text;
     } else if (is(name, "Authorization")) {
@@ -68,7 +70,7 @@ Connection& connection_of(MHD_Connection* connection) {
 } // namespace
 
 Exchanges::Exchanges(uv::Loop& loop, Ports ports)
-    : p_(std::move(ports)), look_timer_(loop, [this] { look(); }) {
+    : p_(std::move(ports)), streams_([this] { p_.wake(); }), look_timer_(loop, [this] { look(); }) {
     look_timer_.unref();
 }
 
@@ -90,6 +92,7 @@ void Exchanges::begin(MHD_Connection* connection, const char* method, Exchange& 
     p_.connections.expect_body(arrival);
     request.method = method;
     request.peer = arrival.peer;
+    request.address = arrival.peer.address;
     Head head{&request};
     MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header, &head);
     const auto refuse = [&](int status, std::string_view code, std::string_view message) {
@@ -140,10 +143,18 @@ bool Exchanges::answer(MHD_Connection* connection, Exchange& exchange) {
 
 bool Exchanges::send(MHD_Connection* connection, Exchange& exchange, Reply reply) {
     if (exchange.received > kBodyLimit) reply.headers.emplace_back("Connection", "close");
-    p_.connections.expect_taken(connection_of(connection), reply.bytes().size());
+    ResponsePtr stream;
+    if (reply.stream) {
+        stream.reset(streams_.respond(connection, std::move(reply.stream)));
+        if (!stream) return false;
+        p_.connections.expect_nothing(connection_of(connection));
+    } else {
+        p_.connections.expect_taken(connection_of(connection), reply.bytes().size());
+    }
     count(exchange, reply);
     const auto status = static_cast<unsigned>(reply.status);
-    const ResponsePtr response = make_response(std::move(reply), p_.security_policy());
+    const ResponsePtr response =
+        make_response(std::move(reply), p_.security_policy(), std::move(stream));
     return response && MHD_queue_response(connection, status, response.get()) == MHD_YES;
 }
 

@@ -8,6 +8,7 @@
 #include "supervisor/api/api_counters.h"
 #include "supervisor/api/connections.h"
 #include "supervisor/api/http_types.h"
+#include "supervisor/api/stream_body.h"
 #include "supervisor/uv/loop.h"
 
 #include <cstddef>
@@ -50,6 +51,7 @@ class Exchanges {
                     Exchange&);
     void completed(MHD_Connection*);
 
+    StreamBodies& streams() { return streams_; }
     void notify();     // what is waited for may be there
     void resume_all(); // nobody waits from now on
     std::size_t waiting() const { return waiting_.size(); }
@@ -72,6 +74,7 @@ class Exchanges {
     Ports p_;
     std::list<Waiting> waiting_;
     bool stopping_ = false;
+    StreamBodies streams_;
     uv::Timer look_timer_;
 };
 

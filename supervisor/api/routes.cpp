@@ -18,7 +18,6 @@ namespace {
 
 constexpr std::uint64_t kMostEvents = 10'000;
 constexpr std::uint64_t kLongestWait = 30;
-constexpr std::uint64_t kMostStatusLines = 200;
 constexpr std::array<std::string_view, 2> kFormats{"json", "text"};
 constexpr std::array<std::string_view, 2> kSwitch{"0", "1"};
 
@@ -47,25 +46,6 @@ std::string etag_of(std::string_view body) {
 
 bool etag_matches(const std::string& if_none_match, const std::string& etag) {
     return if_none_match == "*" || if_none_match.find(etag) != std::string::npos;
-}
-
-std::string action_json(const ActionView& action) {
-    std::string out;
-    JsonWriter w(out);
-    w.begin_object();
-    w.member("action_id", action.id);
-    w.member("finished", action.finished);
-    w.member("ok", action.ok);
-    w.key("units").begin_array();
-    for (const auto& unit : action.units) {
-        w.begin_object();
-        w.member("key", unit.key);
-        w.member("status", unit.status);
-        w.member("message", unit.message);
-        w.end_object();
-    }
-    w.end_array().end_object();
-    return out;
 }
 
 bool matches(std::string_view pattern, const std::vector<std::string>& segments) {
@@ -115,6 +95,9 @@ const std::vector<Routes::Route>& Routes::table() {
         {"GET", "api/session", Scope::Open, &Routes::get_session},
         {"POST", "api/login", Scope::Open, &Routes::post_login},
         {"POST", "api/logout", Scope::Open, &Routes::post_logout},
+        {"GET", "api/logs", Scope::Logs, &Routes::get_logs},
+        {"GET", "api/logs/stream", Scope::Logs, &Routes::get_log_stream},
+        {"GET", "api/events/stream", Scope::Read, &Routes::get_event_stream},
     };
     return routes;
 }
@@ -197,20 +180,6 @@ Reply Routes::success(std::string_view data) const {
     w.member("timestamp", clock_.wall());
     w.end_object();
     return json_reply(std::move(out));
-}
-
-Reply Routes::get_status(const Call& call) {
-    const auto lines = number(call.target, "logs", 0);
-    if (!lines || *lines > kMostStatusLines)
-        return fail(400, "bad_request", "cannot read logs: use a number from 0 to 200");
-    const StatusBytes& bytes = control_.status();
-    Reply reply;
-    if (etag_matches(call.request.if_none_match, bytes.etag))
-        reply.status = 304;
-    else
-        reply.shared_body = bytes.body;
-    reply.headers.emplace_back("ETag", bytes.etag);
-    return reply;
 }
 
 // What docs/openapi.yaml describes, for people and for the test that compares the two.

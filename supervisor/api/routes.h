@@ -45,6 +45,7 @@ class Routes {
     static const std::vector<Route>& table();
 
     Reply get_status(const Call&);
+    Reply status_with_logs(const Call&, std::size_t lines);
     Reply get_daemons(const Call&);
     Reply get_daemon(const Call&);
     Reply get_supervisor_health(const Call&);
@@ -78,6 +79,12 @@ class Routes {
     Reply get_session(const Call&);
     Reply post_login(const Call&);
     Reply post_logout(const Call&);
+    Reply get_logs(const Call&);
+    Reply get_log_stream(const Call&);
+    Reply get_event_stream(const Call&);
+    Reply streamed(const Result<std::shared_ptr<feeds::Stream>>&) const;
+    Reply logs_read(const feeds::LogPlaces&, const Result<feeds::LogPage>&, const std::string& type,
+                    bool text) const;
 
     Reply dispatch(const Call&);
     std::optional<Reply> denied(const Request&, Scope) const;

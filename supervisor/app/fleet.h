@@ -17,6 +17,7 @@
 #include "supervisor/engine/timeline.h"
 #include "supervisor/engine/unit_view.h"
 #include "supervisor/engine/wanted.h"
+#include "supervisor/feeds/feed_source.h"
 #include "supervisor/history/rows.h"
 #include "supervisor/logs/log_reader.h"
 #include "supervisor/logs/log_scan.h"
@@ -110,6 +111,8 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
 
     // For runtime_json(): where the lines of units are that keepwell does not write.
     void write_logs(JsonWriter&) const;
+    // For the API: every stream of lines that the unit has.
+    void add_feed_sources(UnitIndex, std::vector<feeds::FeedSource>& to) const;
     StatusDocument& document(); // brought up to date with what changed
     bool has_news() const;      // since the document was last rendered
     void tick();                // one history step for every unit

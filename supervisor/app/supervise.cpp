@@ -1,6 +1,7 @@
 #include "supervisor/app/supervise.h"
 
 #include "supervisor/app/control_impl.h"
+#include "supervisor/app/feed_service.h"
 #include "supervisor/app/fleet.h"
 #include "supervisor/app/log_book.h"
 #include "supervisor/app/manager_notice.h"
@@ -87,6 +88,7 @@ class Supervisor {
     StatusCache status_;
     Past past_;
     ControlImpl control_;
+    FeedService feeds_;
     Metrics metrics_;
     MetricsPage metrics_page_;
     ManagerNotice notice_;
@@ -159,7 +161,17 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
                 [this](const std::string& who) { return begin_upgrade(who); }, keeper_, status_,
-                [this] { return metrics_page_.text(); }, past_}),
+                [this] { return metrics_page_.text(); }, past_, loop_,
+                [this]() -> FeedService& { return feeds_; },
+                [this] {
+                    if (api_) api_->notify();
+                }}),
+      feeds_({loop_, clock_, fleet_, [this] { return snapshot(); },
+              [this](const std::string& type) { return control_.log_places(type); },
+              [this] {
+                  return FeedService::Limits{spec().api.max_streams,
+                                             spec().api.max_streams_per_address};
+              }}),
       metrics_(loop_, fleet_, [this] { changed(); }),
       metrics_page_({clock_, fleet_, metrics_, logs_, [this] { return writer_.get(); },
                      [this] { return api_ ? &api_->counters() : nullptr; }},
@@ -257,6 +269,7 @@ NotifySockets::Hooks Supervisor::notify_hooks() {
 void Supervisor::changed() {
     status_.changed();
     if (api_) api_->notify();
+    feeds_.changed();
     if (settling_) return;
     settling_ = true;
     settle_.start(kSettleMs);
@@ -469,6 +482,7 @@ Result<int> Supervisor::run() {
     writer_->start();
     if (!options_.safe) keep_last_good(loaded_);
     loop_.run();
+    feeds_.end_all();
     api_.reset();
     past_.close();
     logs_.close();

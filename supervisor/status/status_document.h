@@ -38,6 +38,12 @@ class StatusDocument {
     std::size_t size() const;
 
     std::string render(const SupervisorSnapshot&);
+    // For those who follow: counts up with each change of a service that is more than the passing
+    // of time, or of their order.
+    std::uint64_t version() const;
+    // The head of the document, its totals and figures, and of the services those that changed
+    // after that version, without their histories; "order" (every key) when it changed.
+    std::string render_changes(const SupervisorSnapshot&, std::uint64_t after_version) const;
     // history.json; nullopt while the histories stand in the document itself.
     std::optional<std::string> render_history(const SupervisorSnapshot&) const;
 

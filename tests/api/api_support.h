@@ -157,6 +157,29 @@ class FakeControl final : public Control {
     bool hold_history = false;
     std::function<void()> held_history;
 
+    Result<feeds::LogPlaces> log_places(const std::string& type) override {
+        if (type != "all" && type != "errors" && !unit(type))
+            return Error{"no service is named \"" + type + "\"", ENOENT};
+        return feeds::LogPlaces{
+            folder, {{feeds::FeedSource::Kind::File, "web", "web", "stdout", {}}}, {}};
+    }
+    void read_logs(std::shared_ptr<const feeds::LogPlaces> places, feeds::LogQuestion question,
+                   LogsRead done) override {
+        done(feeds::read_page(*places, question));
+    }
+
+    Result<std::shared_ptr<feeds::Stream>> follow_logs(feeds::FollowQuestion question,
+                                                       const std::string&) override {
+        followed.push_back(std::move(question));
+        return stream;
+    }
+    Result<std::shared_ptr<feeds::Stream>> follow_events(const std::string&) override {
+        return stream;
+    }
+
+    Result<std::shared_ptr<feeds::Stream>> stream = Error{"cannot open another stream", EAGAIN};
+    std::vector<feeds::FollowQuestion> followed;
+    std::string folder; // of logs
     std::vector<UnitSnapshot> fleet;
     std::string document = R"({"schema":"keepwell.status/1"})";
     StatusBytes bytes;
@@ -210,6 +233,7 @@ class RawClient {
     RawClient(const RawClient&) = delete;
     RawClient& operator=(const RawClient&) = delete;
     bool connected() const { return connected_; }
+    const std::string& seen() const { return in_; }
     void hang_up() {
         if (fd_ >= 0) close(fd_);
         fd_ = -1;
