@@ -62,7 +62,10 @@ Fleet::Fleet(Ports ports, StateFile& state, WantedStore& wanted, EventStore& eve
                 [this](UnitIndex i) { return survivors(i); }}),
       ready_timer_(p_.loop, [this] { poll_ready_logs(); }),
       recorder_(p_.clock),
-      restarts_per_minute_(spec.restarts_per_minute) {}
+      restarts_per_minute_(spec.restarts_per_minute) {
+    lag_.on_turn(
+        [this](Duration d) { loop_lag_.observe(std::chrono::duration<double>(d).count()); });
+}
 
 Fleet::~Fleet() = default;
 
@@ -386,6 +389,7 @@ void Fleet::on_step(const StepInfo& info) {
     views_[info.unit].step(info, p_.clock.wall());
     if (info.changed) save(info);
     timeline_.record(info);
+    tally_.step(info);
     remember(info);
     count_trips(info);
     stale_ += info.after.stale_events - info.before.stale_events;
@@ -438,6 +442,7 @@ void Fleet::on_erased(UnitIndex i, const std::string& key) {
     freer_.forget(key);
     recorder_.end(i);
     views_.erase(i);
+    tally_.forget(i);
     dirty_.erase(i);
     erased_.push_back(key);
     state_.erase(key);

@@ -17,9 +17,11 @@
 #include "supervisor/engine/timeline.h"
 #include "supervisor/engine/unit_view.h"
 #include "supervisor/engine/wanted.h"
+#include "supervisor/feeds/feed_source.h"
 #include "supervisor/history/rows.h"
 #include "supervisor/logs/log_reader.h"
 #include "supervisor/logs/log_scan.h"
+#include "supervisor/metrics/page.h"
 #include "supervisor/notify/notify_message.h"
 #include "supervisor/status/status_document.h"
 #include "supervisor/systemd/journal.h"
@@ -109,10 +111,17 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
 
     // For runtime_json(): where the lines of units are that keepwell does not write.
     void write_logs(JsonWriter&) const;
+    // For the API: every stream of lines that the unit has.
+    void add_feed_sources(UnitIndex, std::vector<feeds::FeedSource>& to) const;
     StatusDocument& document(); // brought up to date with what changed
+    bool has_news() const;      // since the document was last rendered
     void tick();                // one history step for every unit
     // Those of an instance that lives no more are dropped.
     void set_figures(UnitIndex, const std::string& key, Generation, ProcessFigures);
+    void add_cpu(UnitIndex, const std::string& key, metrics::CpuSeconds); // since the last sample
+    // For /metrics, in the order of the configuration; valid until the next event.
+    std::vector<metrics::UnitRow> metrics_rows();
+    const metrics::Histogram& loop_lag() const { return loop_lag_; }
     void add_host_step(const HostMetrics&, Duration step); // of their short history
     void set_log(const std::string& key, std::uint64_t dropped, const std::string& error);
     // A log file that the daemon itself writes got another name; its reload_command opens it anew.
@@ -205,6 +214,8 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
 
     Ports p_;
     uv::LagMeter lag_;
+    metrics::Histogram loop_lag_{metrics::kLagBounds};
+    metrics::Tally tally_;
     StateFile& state_;
     WantedStore& wanted_;
     SupervisorSpec supervisor_;

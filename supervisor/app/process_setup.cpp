@@ -18,8 +18,6 @@ void set_up_log(const std::string& level) {
     spdlog::set_level(spdlog::level::from_str(level));
 }
 
-// Threads that allocate little share one arena, and what is large for a moment (documents, a
-// configuration) goes back to the system instead of leaving holes.
 void keep_memory_small() {
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, 64 << 10);

@@ -1,11 +1,13 @@
 #include "supervisor/app/supervise.h"
 
-#include "supervisor/api/server.h"
 #include "supervisor/app/control_impl.h"
+#include "supervisor/app/feed_service.h"
 #include "supervisor/app/fleet.h"
 #include "supervisor/app/log_book.h"
 #include "supervisor/app/manager_notice.h"
 #include "supervisor/app/metrics.h"
+#include "supervisor/app/metrics_page.h"
+#include "supervisor/app/open_api.h"
 #include "supervisor/app/past.h"
 #include "supervisor/app/process_setup.h"
 #include "supervisor/app/reload.h"
@@ -43,6 +45,7 @@ class Supervisor {
     KeeperClient::Hooks keeper_hooks();
     NotifySockets::Hooks notify_hooks();
     StatusWriter::Documents render();
+    std::string render_status();
     SupervisorSnapshot snapshot();
     std::string runtime_json();
     Result<std::string> take_reload(bool dry, const std::string& who, LoadResult fresh);
@@ -82,9 +85,12 @@ class Supervisor {
     UnitHosts hosts_;
     std::unique_ptr<StatusWriter> writer_;
     Fleet fleet_;
+    StatusCache status_;
     Past past_;
     ControlImpl control_;
+    FeedService feeds_;
     Metrics metrics_;
+    MetricsPage metrics_page_;
     ManagerNotice notice_;
     std::unique_ptr<ApiServer> api_;
     // A restart is a burst of changes; the document is made once it is over, so that no spawn waits
@@ -142,6 +148,8 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                   hosts_.ask_systemd(check, std::move(done));
               }},
              *state_, wanted_, events_, spec()),
+      status_(clock_, {[this] { return render_status(); }, [this] { return fleet_.has_news(); }},
+              spec().status_interval),
       past_({loop_, clock_, fleet_, [this] { changed(); },
              [this] {
                  if (api_) api_->notify();
@@ -152,8 +160,22 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                     reloads_.ask({dry, who, std::move(done)});
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
-                [this](const std::string& who) { return begin_upgrade(who); }, keeper_, past_}),
+                [this](const std::string& who) { return begin_upgrade(who); }, keeper_, status_,
+                [this] { return metrics_page_.text(); }, past_, loop_,
+                [this]() -> FeedService& { return feeds_; },
+                [this] {
+                    if (api_) api_->notify();
+                }}),
+      feeds_({loop_, clock_, fleet_, [this] { return snapshot(); },
+              [this](const std::string& type) { return control_.log_places(type); },
+              [this] {
+                  return FeedService::Limits{spec().api.max_streams,
+                                             spec().api.max_streams_per_address};
+              }}),
       metrics_(loop_, fleet_, [this] { changed(); }),
+      metrics_page_({clock_, fleet_, metrics_, logs_, [this] { return writer_.get(); },
+                     [this] { return api_ ? &api_->counters() : nullptr; }},
+                    note_.empty()),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),
       settle_(loop_,
@@ -245,7 +267,9 @@ NotifySockets::Hooks Supervisor::notify_hooks() {
 }
 
 void Supervisor::changed() {
+    status_.changed();
     if (api_) api_->notify();
+    feeds_.changed();
     if (settling_) return;
     settling_ = true;
     settle_.start(kSettleMs);
@@ -261,7 +285,7 @@ void Supervisor::on_log(const LogReport& r) {
 
 SupervisorSnapshot Supervisor::snapshot() {
     SupervisorSnapshot s;
-    s.sequence = ++sequence_;
+    s.sequence = sequence_;
     s.generated_at = clock_.wall();
     s.started_at = started_at_;
     s.host = host_name();
@@ -275,10 +299,14 @@ SupervisorSnapshot Supervisor::snapshot() {
     return s;
 }
 
+std::string Supervisor::render_status() {
+    ++sequence_;
+    return fleet_.document().render(snapshot());
+}
+
 StatusWriter::Documents Supervisor::render() {
-    const SupervisorSnapshot s = snapshot();
-    StatusDocument& document = fleet_.document();
-    return {document.render(s), document.render_history(s)};
+    const auto bytes = status_.make();
+    return {*bytes, fleet_.document().render_history(snapshot())};
 }
 
 std::string Supervisor::runtime_json() {
@@ -291,7 +319,8 @@ std::string Supervisor::runtime_json() {
     w.member("started_at", started_at_)
         .member("runtime_dir", spec().runtime_dir)
         .member("state_dir", spec().state_dir);
-    w.member("log_dir", spec().log_dir)
+    w.member("listen", api_ ? api_->addresses() : std::vector<std::string>{})
+        .member("log_dir", spec().log_dir)
         .member("status_file", spec().status_file)
         .member("config", loaded_.files)
         .member("redact", spec().redact);
@@ -315,6 +344,7 @@ Result<std::string> Supervisor::take_reload(bool dry, const std::string& who, Lo
         return Error{"cannot reload: keepwell is shutting down", 0};
     if (dry) return apply_reload(fleet_, std::move(fresh), true);
     auto result = apply(who, std::move(fresh));
+    metrics_page_.reloaded(static_cast<bool>(result));
     if (fleet_.reconciled()) notice_.ready();
     return result;
 }
@@ -333,7 +363,9 @@ Result<std::string> Supervisor::apply(const std::string& who, LoadResult fresh) 
     std::vector<UnitSpec>().swap(loaded_.config.units);
     malloc_trim(0);
     note_.clear();
+    status_.set_interval(spec().status_interval);
     if (writer_) writer_->set_interval(spec().status_interval);
+    if (api_) api_->set(api_spec(spec()));
     if (frozen.metrics != spec().metrics) metrics_.start(spec().metrics);
     past_.apply(spec().history);
     spdlog::set_level(spdlog::level::from_str(spec().log_level));
@@ -439,9 +471,7 @@ Result<int> Supervisor::run() {
     Configuration config{spec(), std::exchange(loaded_.config.units, {})}; // the fleet has them now
     fleet_.load(std::move(config));
     malloc_trim(0); // reading the files took more than running will
-    auto api =
-        ApiServer::open(loop_, clock_, control_, {spec().runtime_dir + "/control.sock", "keepwell"},
-                        [](const std::string& text) { spdlog::warn("{}", text); });
+    auto api = open_api(loop_, clock_, control_, spec());
     if (!api) return api.error();
     api_ = std::move(*api);
     keeper_.set_log_directory(spec().log_dir);
@@ -452,6 +482,7 @@ Result<int> Supervisor::run() {
     writer_->start();
     if (!options_.safe) keep_last_good(loaded_);
     loop_.run();
+    feeds_.end_all();
     api_.reset();
     past_.close();
     logs_.close();

@@ -43,6 +43,7 @@ enum class Command {
     Simulate,
     Import,
     History,
+    Token,
 };
 
 struct Options {
@@ -61,6 +62,7 @@ struct Options {
     std::string shell;                  // completion
     std::string scenario;               // simulate
     std::string format, source, output; // import
+    std::string token_action, scope;    // token
     std::string since, level;           // of logs and events
     std::string range = "24h";          // of history
     bool only_stderr = false, only_stdout = false;

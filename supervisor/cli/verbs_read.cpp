@@ -57,6 +57,14 @@ void print_units_json(Context& context, const Json& status, const std::vector<st
     if (const auto parsed = Json::parse("{" + list + "}")) print_json(context, *parsed);
 }
 
+// Who reads the output gets what was last known, and the exit code that says that nobody runs.
+void print_old_status(Context& context) {
+    const auto status = old_status(context);
+    if (!status) return;
+    const auto keys = select_units(units_of(*status), context.options().names);
+    if (keys) print_units_json(context, *status, *keys);
+}
+
 // A policy can be explained without a running supervisor, from the configuration.
 std::optional<Json> explain_from_config(Context& context, const std::string& name) {
     LoadOptions load;
@@ -169,7 +177,11 @@ int follow_events(Context& context, std::int64_t since) {
 
 int verb_status(Context& context) {
     const Fetched got = context.options().once ? status_once(context) : fetch_status(context);
-    if (!got.document) return got.code;
+    if (!got.document) {
+        if (got.code == kExitNotRunning && context.options().json && !context.options().once)
+            print_old_status(context);
+        return got.code;
+    }
     const Json& status = *got.document;
     const auto chosen = select_units(units_of(status), context.options().names);
     if (!chosen) return context.fail(chosen.error().message, kExitNoSuchUnit);

@@ -87,6 +87,12 @@ double HourlyRate::percent(WallTime now) const noexcept {
     return runs == 0 ? 0.0 : 100.0 * failed / runs;
 }
 
+std::string restart_trigger(const StepInfo& info) {
+    if (info.after.restart_now || info.before.restart_now) return "operator";
+    const bool given = info.before.reason.kind != ReasonKind::None;
+    return trigger_of(given ? info.before.reason : info.after.reason);
+}
+
 bool UnitView::set_figures(ProcessFigures f) {
     if (f == figures_) return false;
     figures_ = std::move(f);
@@ -101,9 +107,7 @@ void UnitView::step(const StepInfo& info, WallTime now) {
     }
     if (a.restarts_total > info.before.restarts_total) {
         last_restart_at_ = now;
-        const char* trigger =
-            trigger_of(info.before.reason.kind == ReasonKind::None ? a.reason : info.before.reason);
-        last_trigger_ = a.restart_now || info.before.restart_now ? "operator" : trigger;
+        last_trigger_ = restart_trigger(info);
     }
     if (!info.before.incident_since && a.incident_since) {
         attempted_ = false;

@@ -28,6 +28,9 @@ class HourlyRate {
     std::vector<Minute> minutes_; // 60, once there was a run
 };
 
+// Of a step that adds a restart: "check", "exit", "start_failure", "dependency", "operator" or "".
+std::string restart_trigger(const StepInfo&);
+
 struct ProcessFigures { // sampled; see supervisor/app/metrics
     std::optional<double> cpu_percent, memory_percent;
     std::optional<std::uint64_t> memory_bytes, open_fds, threads;
@@ -63,6 +66,7 @@ class UnitView {
         Threshold<Duration> response = MetricsSpec{}.response;
     };
     UnitSnapshot snapshot(const UnitSpec&, const UnitRecord&, const Context&) const;
+    const ProcessFigures& figures() const { return figures_; }
     // The text of the table's last column.
     std::string reason_text(const UnitSpec&, const UnitRecord&, const Context&) const;
 
