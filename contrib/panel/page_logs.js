@@ -100,7 +100,7 @@ export class LogsPage {
   #gap(event) {
     let gap = {};
     try { gap = JSON.parse(event.data); } catch { /* a gap of unknown size */ }
-    this.#ring.add([{gap: gap.lines || 1, text: (gap.lines ? `${plural(gap.lines, 'line')} missing here` : 'Lines are missing here') + (gap.reason ? `: ${gap.reason}` : '')}]);
+    this.#ring.add([{gap: gap.lines || 1, text: (gap.lines ? `${plural(gap.lines, 'line')} missing here` : 'Lines are missing here') + (GAPS[gap.reason] || '')}]);
   }
   async #readOlder() {
     this.#older.busy = true;
@@ -143,6 +143,7 @@ export class LogsPage {
   }
 }
 const OVERLAP = 100;
+const GAPS = {slow: ': the reader was too slow', rotated: ': the file was rotated before they were read'};
 const nameOf = (l) => `${l.timestamp} ${l.daemon} ${l.message}`;
 /** The lines of an answer (a list) or of an event (by unit), in the order of their times; what came together stays so. */
 export function linesOf(data) {

@@ -223,6 +223,7 @@ export class Source {
       // The browser comes back by itself unless the server refused; then the readings every 15 s must do for a while.
       if (stream.readyState === EventSource.CLOSED) {
         this.#stream = null;
+        if (wanted) wanted.last = '';
         setTimeout(() => this.#openStream(), 2 * PERIOD);
       }
     });

@@ -19,6 +19,7 @@ export class Store {
   doc = null;
   stamps = new Map();
   route = parseRoute('');
+  past = new Past();
   #answers = new Map();
   #source; #render; #announce;
 
@@ -32,11 +33,11 @@ export class Store {
   unit(key) { return this.doc && Object.hasOwn(this.doc.services, key) ? this.doc.services[key] : null; }
 
   accept(doc) {
-    const before = this.doc, fresh = new Map();
+    const before = this.doc, fresh = new Map(), stepped = this.#source.live && this.past.add(doc, this.#source.now());
     this.doc = doc;
     for (const [key, unit] of Object.entries(doc.services)) {
       const old = before && Object.hasOwn(before.services, key) ? before.services[key] : null;
-      fresh.set(key, old === unit ? this.stamps.get(key) : stampOf(unit));
+      fresh.set(key, old === unit && !stepped ? this.stamps.get(key) : stampOf(unit));
       if (!old || old === unit) continue;
       const words = announcement(old, unit, doc);
       if (words) this.#announce(words);
@@ -88,6 +89,31 @@ export class Store {
     this.#render();
   }
   forget() { this.#answers.clear(); }
+}
+
+const LETTERS = {healthy: 'U', degraded: 'G', down: 'D'}, STEP = 30e3, MOST = 60, BAD = 'PUXGD';
+/** The histories that a document of more than 100 units does not have: what this page saw itself, from its opening on. */
+export class Past {
+  #units = new Map(); #step = 0;
+
+  /** Gives histories to the units that have none; true when a new step began. */
+  add(doc, now) {
+    const step = Math.floor(now / STEP), next = step !== this.#step, missed = this.#step ? Math.min(MOST, step - this.#step - 1) : 0;
+    let any = false;
+    for (const [key, v] of Object.entries(doc.services)) {
+      let p = this.#units.get(key);
+      if (v.history && v.history !== p) continue;
+      any = true;
+      const letter = v.paused ? 'P' : LETTERS[v.health.status] || 'X', ms = v.health.responseTime ?? null;
+      if (!p) p = {step_s: STEP / 1e3, states: letter, latency_ms: [ms]};
+      else if (next) p = {...p, states: (p.states + 'n'.repeat(Math.max(0, missed)) + letter).slice(-MOST), latency_ms: [...p.latency_ms, ...Array(Math.max(0, missed)).fill(null), ms].slice(-MOST)};
+      else if (BAD.indexOf(letter) > BAD.indexOf(p.states.at(-1))) p = {...p, states: p.states.slice(0, -1) + letter};
+      this.#units.set(key, p);
+      v.history = p;
+    }
+    this.#step = step;
+    return any && next;
+  }
 }
 
 /** What a row and a problem show of a unit; times that only tick are not in it. */

@@ -7,7 +7,7 @@ import {Fleet, freePort, panelOf, until} from './fleet.js';
 
 let fleet, server, browser;
 before(async () => {
-  fleet = new Fleet();
+  fleet = await Fleet.listening();
   const port = await freePort();
   fleet.write(`
 [policy.default]

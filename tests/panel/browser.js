@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import {createRequire} from 'node:module';
 import os from 'node:os';
 import path from 'node:path';
-import {TOP} from './fleet.js';
+import {TOP, logins} from './fleet.js';
 
 const modules = createRequire(path.join(process.env.KEEPWELL_PANEL_MODULES || path.join(TOP, 'build/panel'), 'package.json'));
 const {chromium} = modules('playwright-core');
@@ -16,7 +16,7 @@ export const launch = (more = []) => chromium.launch({executablePath: PROGRAM, a
 
 /** A page whose `problems` are script errors and violations of its content security policy. */
 export async function open(browser, url, options = {}) {
-  const {init, ...rest} = options, context = await browser.newContext({viewport: {width: 1440, height: 900}, reducedMotion: 'reduce', ...rest}), page = await context.newPage();
+  const {init, anonymous = false, ...rest} = options, context = await browser.newContext({viewport: {width: 1440, height: 900}, reducedMotion: 'reduce', ...rest}), page = await context.newPage();
   page.problems = [];
   page.on('pageerror', (error) => page.problems.push(String(error.stack || error)));
   page.on('console', (message) => { if (/Content.Security.Policy|TrustedHTML|Refused to/i.test(message.text())) page.problems.push(message.text()); });
@@ -26,6 +26,11 @@ export async function open(browser, url, options = {}) {
   });
   if (init) await page.addInitScript(init);
   page.setDefaultTimeout(30e3);
+  const token = url && !anonymous && logins.get(new URL(url).origin);
+  if (token) {
+    const answer = await context.request.post(new URL('api/login', url).href, {data: {token}, headers: {'X-Keepwell-Request': '1'}});
+    if (!answer.ok()) throw new Error(`login: ${answer.status()} ${await answer.text()}`);
+  }
   if (url) await page.goto(url);
   page.done = async () => {
     const violations = await page.evaluate(() => window.violations);

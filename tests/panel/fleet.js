@@ -44,6 +44,13 @@ export class Fleet {
     this.environment = {...Object.fromEntries(Object.entries(process.env).filter(([k]) => !k.startsWith('KEEPWELL'))), KEEPWELL_SOCKET: this.socket, NO_COLOR: '1', ...process.env.KEEPWELL_PANEL_ENV && JSON.parse(process.env.KEEPWELL_PANEL_ENV)};
     fs.mkdirSync(path.join(this.dir, 'web'));
   }
+  /** One that listens on TCP as well: call it before write(). */
+  static async listening() {
+    const fleet = new Fleet();
+    fleet.port = await freePort();
+    fleet.url = `http://127.0.0.1:${fleet.port}/`;
+    return fleet;
+  }
   file(name, text) {
     const where = path.join(this.dir, name);
     if (text !== undefined) fs.writeFileSync(where, text);
@@ -51,7 +58,8 @@ export class Fleet {
   }
   /** The arguments of a unit's command that is a victim. */
   victim(name, ...options) { return JSON.stringify([VICTIM, '--record', path.join(this.dir, `${name}.record`), ...options.map(String)]); }
-  write(units, {listen = [], supervisor = '', interval = '2s'} = {}) {
+  write(units, {supervisor = '', interval = '2s'} = {}) {
+    const listen = this.port ? [`127.0.0.1:${this.port}`] : [];
     this.file('keepwell.toml', `[supervisor]\nruntime_dir = "${this.dir}/run"\nstate_dir = "${this.dir}/state"\nlog_dir = "${this.dir}/log"\nstatus_file = "${this.statusFile}"\nstatus_interval = "${interval}"\nlisten = ${JSON.stringify(listen)}\n${supervisor}\n\n${units}\n`);
   }
   async start() {
@@ -63,6 +71,8 @@ export class Fleet {
       return fs.existsSync(this.socket) && fs.existsSync(this.statusFile);
     }, 'keepwell to be up');
   }
+  /** A new token's secret. */
+  token(name, scope) { return this.cli('token', 'add', name, '--scope', scope).trim(); }
   status() { return JSON.parse(fs.readFileSync(this.statusFile, 'utf8')); }
   unit(key) { return this.status().services[key]; }
   cli(...args) { return execFileSync(KEEPWELL, args, {env: this.environment, cwd: this.dir, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe']}); }
@@ -116,10 +126,6 @@ const example = (name) => fs.readFileSync(path.join(TOP, 'contrib/nginx', name),
 export const staticServer = (dir, folder) => Nginx.start(dir, example('static.conf').replaceAll('/usr/share/keepwell/panel', PANEL).replaceAll('/var/lib/keepwell/web', folder));
 /** contrib/nginx/proxy.conf in front of a keepwell that listens at `address`. */
 export const proxyServer = (dir, address) => Nginx.start(dir, example('proxy.conf').replaceAll('127.0.0.1:5001', address));
-/** The panel's files and the control socket below /api/, without any login. */
-export const socketServer = (dir, socket) => Nginx.start(dir, `server { listen 127.0.0.1:1; root ${PANEL}; index index.html; types { text/html html; text/css css; application/javascript js; image/svg+xml svg; application/json json; } charset utf-8;
-  location /api/ { proxy_pass http://unix:${socket}:; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host localhost; proxy_buffering off; } }`);
-
 /** A web server of our own: path → [type, text] or a function of the request. */
 export async function site(pages) {
   const server = http.createServer((request, response) => {
@@ -132,7 +138,10 @@ export async function site(pages) {
   return {url: `http://127.0.0.1:${server.address().port}/`, port: server.address().port, close: () => new Promise((resolve) => { server.closeAllConnections(); server.close(resolve); })};
 }
 
-/** The panel of a fleet: of keepwell itself where it listens, with contrib/nginx/proxy.conf in front. */
-export async function panelOf(fleet) {
-  return socketServer(fleet.dir, fleet.socket);
+/** Tokens of the addresses that a page is logged in to when it is opened. */
+export const logins = new Map();
+/** keepwell's own panel, by somebody who may do everything. */
+export function panelOf(fleet) {
+  logins.set(new URL(fleet.url).origin, fleet.token('tester', 'read,logs,metrics,control'));
+  return {url: fleet.url, close() { logins.delete(new URL(fleet.url).origin); }};
 }

@@ -10,7 +10,7 @@ const EVIL = '<img src=x onerror="window.pwned=1"><script>window.pwned=1</script
 let fleet, site, browser, port;
 
 before(async () => {
-  fleet = new Fleet();
+  fleet = await Fleet.listening();
   port = await freePort();
   fleet.file('health', '200');
   fleet.file('evil.sh', `while :; do echo '${EVIL}'; printf 'bell \\007 and \\033[31mred\\n'; sleep 1; done`);

@@ -7,7 +7,7 @@ import {nice, paths} from '../../contrib/panel/charts.js';
 import {barLetters, dayLetters, letterOf, ratioOf, ratios, series} from '../../contrib/panel/history_data.js';
 import {marker} from '../../contrib/panel/log_view.js';
 import {linesOf} from '../../contrib/panel/page_logs.js';
-import {parseRoute, routeHash, stampOf} from '../../contrib/panel/store.js';
+import {Past, parseRoute, routeHash, stampOf} from '../../contrib/panel/store.js';
 import {barLabel} from '../../contrib/panel/words.js';
 import {PANEL} from './fleet.js';
 
@@ -71,4 +71,19 @@ test('nothing in the panel turns text into markup or style', () => {
 test('index.html preloads every module that main.js needs, and no other', () => {
   const text = fs.readFileSync(path.join(PANEL, 'index.html'), 'utf8'), wanted = fs.readdirSync(PANEL).filter((n) => n.endsWith('.js') && !['main.js', 'widget.js'].includes(n)).sort();
   assert.deepEqual([...text.matchAll(/modulepreload" href="([^"]+)"/g)].map((m) => m[1]).sort(), wanted);
+});
+test('histories that the document leaves out are those that the page saw', () => {
+  const past = new Past(), unit = (status) => ({health: {status, responseTime: 5}, history: null}), at = 1.8e12;
+  const doc = (status) => ({services: {web: unit(status)}});
+  let now = doc('healthy');
+  past.add(now, at);
+  assert.equal(now.services.web.history.states, 'U');
+  past.add(now = doc('down'), at + 1000);
+  past.add(now = doc('healthy'), at + 2000);
+  assert.equal(now.services.web.history.states, 'D', 'the worst of a step');
+  assert.equal(past.add(now = doc('healthy'), at + 90e3), true);
+  assert.equal(now.services.web.history.states, 'DnnU', 'what nobody saw is a gap');
+  const whole = {services: {web: {health: {status: 'down'}, history: {states: 'UU', step_s: 30, latency_ms: []}}}};
+  past.add(whole, at + 120e3);
+  assert.equal(whole.services.web.history.states, 'UU');
 });
