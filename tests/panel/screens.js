@@ -132,7 +132,7 @@ try {
     await sleep(name === 'logs' ? 3000 : 900);
     // What is out of sight is not laid out: the screen is made as tall as the page.
     for (let i = 0; i < 2; i++) {
-      await page.setViewportSize({width, height: Math.max(width === 1440 ? 900 : 700, Math.min(await page.evaluate(() => (document.querySelector('.foot') || document.querySelector('main')).getBoundingClientRect().bottom + scrollY), width === 360 ? 1500 : 1300))});
+      await page.setViewportSize({width, height: Math.ceil(Math.max(width === 1440 ? 900 : 700, Math.min(await page.evaluate(() => (document.querySelector('.foot') || document.querySelector('main')).getBoundingClientRect().bottom + scrollY), width === 360 ? 1500 : 1300)))});
       await sleep(300);
     }
     const file = path.join(folder, `${name}-${width}-${theme}.png`);
