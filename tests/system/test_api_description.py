@@ -32,6 +32,7 @@ class Site:
         self.port = free_port()
         self.certificate = self.make_certificate() if tls else None
         self.config()
+        (self.fleet.dir / "own.log").write_text("ERROR it went wrong once\n")
         # Without a token nobody may anything over TCP here, so that each route's refusal is seen.
         self.tokens = {scope: self.fleet.ok("token", "add", scope.replace(",", "-"), "--scope", scope, "-c", self.fleet.config).strip()
                        for scope in (ALL_SCOPES, "metrics", "read")}
@@ -200,6 +201,7 @@ def test_every_read(world, transport):
     for name in ("old", "stubborn", "dead", "shop", "Web%20site"):
         for template in ("/api/status/daemon/{name}", "/api/why/{name}", "/api/explain/{name}"):
             world.call(transport, "GET", template, template.replace("{name}", name), 200)
+    assert world.call(transport, "GET", "/api/logs", "/api/logs?type=errors", 200)["data"]["logs"][0]["error"] is True
     etag = world.api(transport).get("/api/status").headers["etag"]
     for _ in range(50):  # figures of half a second may come in between
         if world.call(transport, "GET", "/api/status", headers={"If-None-Match": etag}) is None:
