@@ -11,13 +11,13 @@
 #include "supervisor/app/past.h"
 #include "supervisor/app/process_setup.h"
 #include "supervisor/app/reload.h"
+#include "supervisor/app/runtime_json.h"
 #include "supervisor/app/unit_hosts.h"
 #include "supervisor/config/last_good.h"
 #include "supervisor/net/cares_client.h"
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
 #include "supervisor/notify/notify_sockets.h"
-#include "supervisor/status/json_writer.h"
 #include "supervisor/status/status_writer.h"
 #include "supervisor/uv/pool_offload.h"
 
@@ -310,33 +310,10 @@ StatusWriter::Documents Supervisor::render() {
 }
 
 std::string Supervisor::runtime_json() {
-    std::string out;
-    JsonWriter w(out);
-    w.begin_object()
-        .member("version", KEEPWELL_VERSION)
-        .member("pid", getpid())
-        .member("keeper_pid", keeper_.keeper_pid());
-    w.member("started_at", started_at_)
-        .member("runtime_dir", spec().runtime_dir)
-        .member("state_dir", spec().state_dir);
-    w.member("listen", api_ ? api_->addresses() : std::vector<std::string>{})
-        .member("log_dir", spec().log_dir)
-        .member("status_file", spec().status_file)
-        .member("config", loaded_.files)
-        .member("redact", spec().redact);
-    fleet_.write_logs(w.member("safe", options_.safe && note_ == kSafeNote).key("logs"));
-    w.key("upgrade")
-        .begin_object()
-        .member("running", upgrading_)
-        .member("error", upgrade_error_)
-        .end_object();
-    w.member("dry_run", spec().dry_run)
-        .member("note", note_)
-        .member("stale_events", fleet_.stale_events());
-    w.key("warnings").begin_array();
-    for (const auto& m : loaded_.warnings) w.value(to_string(m));
-    w.end_array().end_object();
-    return out;
+    return keepwell::runtime_json({loaded_, fleet_, keeper_.keeper_pid(), started_at_,
+                                   api_ ? api_->addresses() : std::vector<std::string>{},
+                                   options_.safe && note_ == kSafeNote, upgrading_, upgrade_error_,
+                                   note_});
 }
 
 Result<std::string> Supervisor::take_reload(bool dry, const std::string& who, LoadResult fresh) {
