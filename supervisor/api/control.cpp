@@ -1,5 +1,7 @@
 #include "supervisor/api/control.h"
 
+#include "supervisor/status/json_writer.h"
+
 namespace keepwell {
 
 std::string_view to_string(Verb verb) noexcept {
@@ -21,6 +23,34 @@ std::optional<Verb> parse_verb(std::string_view text) noexcept {
     for (int i = 0; i <= static_cast<int>(Verb::Reset); ++i)
         if (to_string(static_cast<Verb>(i)) == text) return static_cast<Verb>(i);
     return std::nullopt;
+}
+
+std::string describe(const Peer& peer) {
+    if (!peer.token.empty()) return "token " + peer.token + " (" + peer.address + ")";
+    if (!peer.address.empty()) return "somebody without token (" + peer.address + ")";
+    if (peer.uid < 0) return "somebody";
+    std::string who = "uid " + std::to_string(peer.uid);
+    if (peer.pid > 0) who += " (pid " + std::to_string(peer.pid) + ")";
+    return who;
+}
+
+std::string action_json(const ActionView& action) {
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object();
+    w.member("action_id", action.id);
+    w.member("finished", action.finished);
+    w.member("ok", action.ok);
+    w.key("units").begin_array();
+    for (const auto& unit : action.units) {
+        w.begin_object();
+        w.member("key", unit.key);
+        w.member("status", unit.status);
+        w.member("message", unit.message);
+        w.end_object();
+    }
+    w.end_array().end_object();
+    return out;
 }
 
 } // namespace keepwell

@@ -5,11 +5,15 @@
 // loop; may call Control, which may post events, but never handle() again.
 #pragma once
 
+#include "supervisor/api/access.h"
 #include "supervisor/api/control.h"
 #include "supervisor/api/http_types.h"
+#include "supervisor/api/static_files.h"
 #include "supervisor/api/target.h"
 #include "units/ports/clock.h"
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +22,8 @@ namespace keepwell::api {
 
 class Routes {
   public:
-    Routes(Control& control, const Clock& clock) : control_(control), clock_(clock) {}
+    Routes(Control& control, const Clock& clock, Access& access, const StaticFiles& files)
+        : control_(control), clock_(clock), access_(access), files_(files) {}
     Reply handle(const Request&);
 
     // {"status":"error",…} for what fails before routing.
@@ -40,6 +45,7 @@ class Routes {
     static const std::vector<Route>& table();
 
     Reply get_status(const Call&);
+    Reply status_with_logs(const Call&, std::size_t lines);
     Reply get_daemons(const Call&);
     Reply get_daemon(const Call&);
     Reply get_supervisor_health(const Call&);
@@ -51,6 +57,7 @@ class Routes {
     Reply get_events(const Call&);
     Reply get_runtime(const Call&);
     Reply get_action(const Call&);
+    Reply get_metrics(const Call&);
     Reply post_service(const Call&);
     Reply post_beat(const Call&);
     Reply post_actions(const Call&);
@@ -59,8 +66,29 @@ class Routes {
     Reply reloaded(Result<std::string>) const;
     Reply post_shutdown(const Call&);
     Reply post_upgrade(const Call&);
+    Reply get_history(const Call&);
+    Reply get_past_events(const Call&);
+    Reply ask_past(const std::function<void(Control::Answer)>& ask);
+    Reply past(const Result<std::string>&) const;
+
+    Reply get_alerts(const Call&);
+    Reply post_alert(const Call&);
+    Reply get_fleet(const Call&);
+    Reply get_fleet_targets(const Call&);
+    Reply get_routes(const Call&);
+    Reply get_session(const Call&);
+    Reply post_login(const Call&);
+    Reply post_logout(const Call&);
+    Reply get_logs(const Call&);
+    Reply get_log_stream(const Call&);
+    Reply get_event_stream(const Call&);
+    Reply streamed(const Result<std::shared_ptr<feeds::Stream>>&) const;
+    Reply logs_read(const feeds::LogPlaces&, const Result<feeds::LogPage>&, const std::string& type,
+                    bool text) const;
 
     Reply dispatch(const Call&);
+    std::optional<Reply> denied(const Request&, Scope) const;
+    Reply too_many(std::int64_t seconds) const;
     Reply begin(const ActionRequest&);
     Reply run_check(const Call&, const std::string& unit);
     Reply health_of_supervisor(bool ready) const;
@@ -73,6 +101,8 @@ class Routes {
 
     Control& control_;
     const Clock& clock_;
+    Access& access_;
+    const StaticFiles& files_;
 };
 
 } // namespace keepwell::api

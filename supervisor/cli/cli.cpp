@@ -18,6 +18,7 @@ int dispatch(Context& context) {
     case Command::Why: return verb_why(context);
     case Command::Explain: return verb_explain(context);
     case Command::Events: return verb_events(context);
+    case Command::History: return verb_history(context);
     case Command::Validate: return verb_validate(context);
     case Command::Shutdown: return verb_shutdown(context);
     case Command::Upgrade: return verb_upgrade(context);
@@ -31,6 +32,7 @@ int dispatch(Context& context) {
     case Command::Graph: return verb_graph(context);
     case Command::Top: return verb_top(context);
     case Command::Simulate: return verb_simulate(context);
+    case Command::Token: return verb_token(context);
     case Command::Import: return verb_import(context);
     case Command::Reload:
         return options.names.empty() ? verb_reload_config(context) : verb_action(context);

@@ -143,6 +143,7 @@ class Builder {
             ->required();
         json(simulate);
         importing();
+        tokens();
         auto* down =
             add("shutdown", Command::Shutdown, "stop every unit, then keepwell itself", kRunning);
         down->add_flag("--leave", o_.leave, "let the units run on; the next run takes them over");
@@ -174,6 +175,21 @@ class Builder {
             ->add_option("-o,--output", o_.output,
                          "write this file, which must not be there yet, instead of stdout")
             ->type_name("FILE");
+    }
+
+    void tokens() {
+        auto* token =
+            add("token", Command::Token, "the tokens that the API takes over TCP", kRunning);
+        token->add_option("action", o_.token_action, "add, list or revoke")
+            ->type_name("ACTION")
+            ->required()
+            ->check(CLI::IsMember({"add", "list", "revoke"}).description(""));
+        token->add_option("name", o_.names, "what the token is called")->type_name("TOKEN");
+        token
+            ->add_option("--scope", o_.scope,
+                         "what it allows: read, logs, metrics, control, heartbeat (default read)")
+            ->type_name("SCOPES");
+        json(token);
     }
 
     void look() {
@@ -209,6 +225,13 @@ class Builder {
                                    : "how many (default 50)");
         }
         log_filters(logs);
+        auto* history = add("history", Command::History,
+                            "how it was: uptime, latency, CPU and memory over time", kLook);
+        names(history, true);
+        history->add_option("--range", o_.range, "1h, 24h (default), 7d or 90d")
+            ->type_name("RANGE")
+            ->check(CLI::IsMember({"1h", "24h", "7d", "90d"}).description(""));
+        json(history);
         auto* top = add("top", Command::Top, "the table, live, with keys", kLook);
         names(top, false);
         top->add_option("--sort", o_.sort, "by state, name, cpu, mem or restarts")
@@ -330,6 +353,14 @@ std::string unknown_option(const CommandTree& tree, const std::string& verb,
            (guess.empty() ? help : "did you mean " + guess + "? " + help) + ")";
 }
 
+std::string token_mistake(const Options& o) {
+    const bool list = o.token_action == "list";
+    if (list && !o.names.empty()) return "token list takes no name";
+    if (!list && o.names.size() != 1) return "token " + o.token_action + " takes one name";
+    if (o.token_action != "add" && !o.scope.empty()) return "--scope goes with token add";
+    return {};
+}
+
 // What the parser of options cannot know.
 std::string mistake(const Options& o) {
     if (o.command == Command::Signal && !parse_signal(o.signal)) {
@@ -351,6 +382,7 @@ std::string mistake(const Options& o) {
     if (o.command == Command::Reload && o.dry_run && !o.names.empty()) {
         return "--dry-run goes with a reload of the configuration, not of a unit";
     }
+    if (o.command == Command::Token) return token_mistake(o);
     return {};
 }
 

@@ -42,6 +42,8 @@ enum class Command {
     Completion,
     Simulate,
     Import,
+    History,
+    Token,
 };
 
 struct Options {
@@ -60,7 +62,9 @@ struct Options {
     std::string shell;                  // completion
     std::string scenario;               // simulate
     std::string format, source, output; // import
+    std::string token_action, scope;    // token
     std::string since, level;           // of logs and events
+    std::string range = "24h";          // of history
     bool only_stderr = false, only_stdout = false;
     bool time = false;
     bool json = false;

@@ -14,6 +14,7 @@ int verb_top(Context&);
 int verb_why(Context&);
 int verb_explain(Context&);
 int verb_events(Context&);
+int verb_history(Context&);
 int verb_logs(Context&);
 
 // Act.
@@ -31,6 +32,7 @@ int verb_supervise(Context&);
 int verb_validate(Context&);
 int verb_simulate(Context&);
 int verb_import(Context&);
+int verb_token(Context&);
 
 // What --since means: unix, ms.
 Result<std::int64_t> parse_since(const std::string& text, std::int64_t now_ms);

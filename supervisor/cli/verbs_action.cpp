@@ -41,6 +41,7 @@ const char* verb_name(Command command) {
     case Command::Logs:
     case Command::Why:
     case Command::Explain:
+    case Command::History:
     case Command::Events:
     case Command::Validate:
     case Command::Shutdown:
@@ -50,7 +51,8 @@ const char* verb_name(Command command) {
     case Command::Top:
     case Command::Completion:
     case Command::Simulate:
-    case Command::Import: break;
+    case Command::Import:
+    case Command::Token: break;
     }
     return "";
 }

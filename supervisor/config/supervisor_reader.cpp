@@ -1,25 +1,15 @@
 #include "supervisor/config/supervisor_reader.h"
 
+#include "supervisor/config/api_reader.h"
 #include "supervisor/config/defaults.h"
 #include "supervisor/config/expand.h"
-#include "supervisor/config/pattern.h"
 #include "supervisor/config/values.h"
 
 namespace keepwell::config {
 namespace {
 
-void read_listen(Reader& reader, std::vector<std::string>& to) {
-    if (!reader.texts("listen", to)) return;
-    for (const Node& item : reader.node().find("listen")->items) {
-        if (const Status good = check_host_port(item.text); !good) {
-            reader.error(item, good.error().message);
-        }
-    }
-    if (!to.empty()) {
-        reader.warning(*reader.node().find("listen"),
-                       "not available yet; the control API is on the unix socket only");
-    }
-}
+constexpr Duration kLeastMinutes = 1h, kLeastHours = 24h;
+constexpr std::uint64_t kLeastHistory = 1ULL << 20;
 
 void read_folder(Reader& reader, std::string_view key, std::string& to) {
     std::string value;
@@ -41,25 +31,6 @@ void read_log_level(Reader& reader, std::string& to) {
         {{kLevels[0], 0}, {kLevels[1], 1}, {kLevels[2], 2}, {kLevels[3], 3}, {kLevels[4], 4}},
         level);
     if (given) to = kLevels[level];
-}
-
-void read_api(Reader& supervisor, SupervisorSpec& to) {
-    const Node* found = supervisor.table("api");
-    if (found == nullptr) return;
-    Reader api(*found, supervisor.messages());
-    if (api.texts("redact", to.redact)) {
-        for (const Node& item : found->find("redact")->items) {
-            if (const Status good = check_redaction(item.text); !good) {
-                api.error(item, good.error().message);
-            }
-        }
-    }
-    for (const std::string_view key :
-         {"anonymous", "max_streams", "max_streams_per_address", "tokens_file", "tls",
-          "allowed_hosts", "origins", "frame_ancestors", "behind_proxy"}) {
-        api.later(key);
-    }
-    api.finish();
 }
 
 // { warning, critical }: either may be left out, and the two must be in order.
@@ -116,6 +87,24 @@ void read_metrics(Reader& supervisor, MetricsSpec& to) {
     metrics.finish();
 }
 
+void read_history(Reader& supervisor, HistorySpec& to) {
+    const Node* found = supervisor.table("history");
+    if (found == nullptr) return;
+    Reader history(*found, supervisor.messages());
+    history.boolean("enabled", to.enabled);
+    history.duration("minute", to.minute, kLeastMinutes);
+    history.duration("hour", to.hour, kLeastHours);
+    std::uint64_t size = to.max_size;
+    if (history.size("max_size", size)) {
+        if (size < kLeastHistory)
+            history.error(*found->find("max_size"), "is less than 1M (give it at least 1M)");
+        else
+            to.max_size = size;
+    }
+    if (history.finish() == 0 && to.hour < to.minute)
+        supervisor.error(*found, "hour is shorter than minute (raise hour)");
+}
+
 void read_table(const Node& table, SupervisorSpec& to, Messages& messages) {
     Reader reader(table, messages);
     read_folder(reader, "runtime_dir", to.runtime_dir);
@@ -130,8 +119,9 @@ void read_table(const Node& table, SupervisorSpec& to, Messages& messages) {
     reader.integer("restarts_per_minute", to.restarts_per_minute, 0, 1'000'000);
     reader.number("health_threshold", to.health_threshold, 0.0, 1.0);
     read_api(reader, to);
+    check_listen(reader, to);
     read_metrics(reader, to.metrics);
-    reader.later("history");
+    read_history(reader, to.history);
     reader.finish();
 }
 
