@@ -2,10 +2,12 @@
 #pragma once
 
 #include "supervisor/api/control.h"
+#include "supervisor/api/scopes.h"
 #include "units/time.h"
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,15 +16,22 @@
 
 namespace keepwell::api {
 
-// What a caller must be allowed for a route. The unix socket's rights allow everything.
-enum class Scope { Open, Read, Logs, Metrics, Control, Heartbeat };
+struct Caller { // what is known of who asks
+    Scopes scopes;
+    bool known = false;           // the unix socket, a token or a login
+    bool may_log_in = false;      // over TCP a token can be given for a cookie
+    std::int64_t retry_after = 0; // seconds; > 0: too many wrong tokens from that address
+};
 
 struct Request {
     std::string method;
     std::string target; // as it came: path and query, still percent-encoded
     std::string body;
     std::string content_type, keepwell_request, if_none_match;
+    std::string host, origin, fetch_site, authorization, cookie, forwarded_for;
+    bool gzip = false; // the client takes it
     Peer peer;
+    Caller caller;
     bool waited = false; // asked again after Reply::wait: answer now
 };
 
@@ -40,11 +49,19 @@ struct Wait {
 struct Reply {
     int status = 200;
     std::string body;
+    // Instead of body, when set: bytes that many answers share and nobody copies.
+    std::shared_ptr<const std::string> shared_body = {};
+    std::optional<std::string_view> fixed_body = {}; // the same, of bytes that never end
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers;
     std::optional<Wait> wait; // when set, the rest means nothing
     std::string_view handler; // the route's pattern; empty = none was met
-    std::string refused;      // the code of an answer that is given before any route
+    std::string refused;      // the code of an answer that no route has given
+
+    std::string_view bytes() const {
+        if (fixed_body) return *fixed_body;
+        return shared_body ? std::string_view(*shared_body) : std::string_view(body);
+    }
 };
 
 } // namespace keepwell::api

@@ -79,14 +79,6 @@ bool matches(std::string_view pattern, const std::vector<std::string>& segments)
     return false;
 }
 
-bool is_json(std::string content_type) {
-    content_type.resize(std::min(content_type.find(';'), content_type.size()));
-    while (!content_type.empty() && content_type.back() == ' ') content_type.pop_back();
-    std::transform(content_type.begin(), content_type.end(), content_type.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    return content_type == "application/json";
-}
-
 } // namespace
 
 const std::vector<Routes::Route>& Routes::table() {
@@ -112,20 +104,14 @@ const std::vector<Routes::Route>& Routes::table() {
         {"POST", "api/config/reload", Scope::Control, &Routes::post_reload},
         {"POST", "api/shutdown", Scope::Control, &Routes::post_shutdown},
         {"POST", "api/upgrade", Scope::Control, &Routes::post_upgrade},
+        {"GET", "api/session", Scope::Open, &Routes::get_session},
+        {"POST", "api/login", Scope::Open, &Routes::post_login},
+        {"POST", "api/logout", Scope::Open, &Routes::post_logout},
     };
     return routes;
 }
 
 Reply Routes::handle(const Request& request) {
-    const bool known_method =
-        request.method == "GET" || request.method == "HEAD" || request.method == "POST";
-    if (!known_method) {
-        Reply reply = fail(
-            405, "method_not_allowed",
-            fmt::format("cannot serve the method {}; use GET or POST", json_quote(request.method)));
-        reply.headers.emplace_back("Allow", "GET, HEAD, POST");
-        return reply;
-    }
     const auto target = parse_target(request.target);
     if (!target) return fail(400, "bad_request", "cannot read the path: broken percent escape");
     return dispatch(Call{request, *target});
@@ -138,16 +124,16 @@ Reply Routes::dispatch(const Call& call) {
         if (!matches(route.pattern, call.target.segments)) continue;
         other = &route;
         if (route.method != method) continue;
-        if (method == "POST" && !is_json(call.request.content_type))
-            return fail(400, "bad_request",
-                        "cannot accept the request: it needs Content-Type: application/json");
-        if (method == "POST" && call.request.keepwell_request != "1")
-            return fail(400, "bad_request",
-                        "cannot accept the request: it needs the header X-Keepwell-Request: 1");
-        Reply reply = (this->*route.handler)(call);
+        auto refused = denied(call.request, route.scope);
+        Reply reply = refused ? std::move(*refused) : (this->*route.handler)(call);
         reply.handler = route.pattern;
         return reply;
     }
+    if (other == nullptr && method == "GET")
+        if (auto file = files_.find(call.request, call.target.segments)) {
+            file->handler = "panel/*";
+            return *file;
+        }
     if (other == nullptr)
         return fail(404, "not_found", "cannot find that path; docs/api.md lists them all");
     const bool post = other->method == "POST";

@@ -49,7 +49,7 @@ void write_requests(Exposition& e, const ApiCounters& api) {
     for (const auto& [handler, histogram] : api.durations)
         e.histogram({label("handler", handler)}, histogram);
     e.metric("keepwell_http_requests_rejected_total", Type::Counter,
-             "Requests that were turned away before any route.");
+             "Requests that were turned away: too large, another host, no token.");
     for (const auto& [reason, count] : api.rejected) e.sample({label("reason", reason)}, count);
     e.metric("keepwell_sse_clients", Type::Gauge, "Event streams that are open.");
     e.sample({}, api.sse_clients);
