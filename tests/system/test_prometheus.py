@@ -5,9 +5,8 @@ import os
 import pathlib
 import re
 import shutil
-import socket
 import subprocess
-import threading
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -24,48 +23,6 @@ NAME = re.compile(r"\b(?:keepwell|process)_[a-z_]+\b")
 WITHOUT_SAMPLE = {"keepwell_check_tls_cert_expiry_timestamp_seconds", "keepwell_http_requests_rejected_total"}
 
 
-class Relay:
-    """Gives the unix socket of the API a TCP port."""
-
-    def __init__(self, path):
-        self.path = str(path)
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self):
-        while True:
-            try:
-                client, _ = self.listener.accept()
-            except OSError:
-                return
-            server = socket.socket(socket.AF_UNIX)
-            try:
-                server.connect(self.path)
-            except OSError:
-                client.close()
-                continue
-            for pair in ((client, server), (server, client)):
-                threading.Thread(target=self.carry, args=pair, daemon=True).start()
-
-    @staticmethod
-    def carry(source, target):
-        try:
-            while data := source.recv(65536):
-                target.sendall(data)
-        except OSError:
-            pass
-        for end in (source, target):
-            try:
-                end.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
-
-    def close(self):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-
 class World:
     """A fleet with a checked unit, one that only runs, one that belongs to others and one that fails."""
 
@@ -77,10 +34,11 @@ class World:
             + self.fleet.unit("worker")
             + f'[unit.outside]\ncheck.http = {{ type = "http", url = "{self.health.url}", {INTERVALS} }}\n'
             + '[unit.broken]\ncommand = ["/bin/false"]\nautostart = false\n', supervisor=QUICK)
+        address = f"127.0.0.1:{free_port()}"
+        self.base = "http://" + address
+        self.fleet.config.write_text(self.fleet.config.read_text().replace("listen = []", f'listen = ["{address}"]'))
         self.fleet.start()
         self.fleet.wait_healthy("web", "worker")
-        self.relay = Relay(self.fleet.run_dir / "control.sock")
-        self.base = f"http://127.0.0.1:{self.relay.port}"
 
     def page(self):
         with urllib.request.urlopen(self.base + "/metrics", timeout=20) as answer:
@@ -92,7 +50,6 @@ class World:
         return self.fleet.wait_for(lambda: predicate(page := Page(self.page())) and page, what, 30)
 
     def close(self):
-        self.relay.close()
         self.fleet.close()
         self.health.close()
 
@@ -313,6 +270,19 @@ def test_a_refused_reload_is_seen(world):
     fleet.ok("reload")
     taken = world.fresh(lambda p: p.value("keepwell_config_last_reload_successful") == 1, "a good reload")
     assert taken.value("keepwell_config_last_reload_success_timestamp_seconds") > since
+
+
+def test_what_is_turned_away_is_counted_by_its_reason_and_no_path_is_a_label(world):
+    request = urllib.request.Request(world.base + "/metrics", headers={"Host": "elsewhere.example"})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=20)
+    assert refused.value.code == 421
+    with pytest.raises(urllib.error.HTTPError):
+        urllib.request.urlopen(world.base + "/api/why/no-such-unit", timeout=20)
+    page = world.fresh(lambda p: p.has("keepwell_http_requests_rejected_total", reason="misdirected"), "the refusal")
+    assert page.value("keepwell_http_requests_total", handler="/api/why/*", method="GET", code="404") >= 1
+    assert page.value("keepwell_http_request_duration_seconds_count", handler="/api/why/*") >= 1
+    assert "no-such-unit" not in page.text and "elsewhere" not in page.text
 
 
 def test_a_scrape_collects_nothing_and_the_page_is_made_once_a_second(world):
