@@ -89,6 +89,7 @@ double HourlyRate::percent(WallTime now) const noexcept {
 
 std::string restart_trigger(const StepInfo& info) {
     if (info.after.restart_now || info.before.restart_now) return "operator";
+    if (std::holds_alternative<event::SpawnFailed>(info.event)) return "start_failure";
     const bool given = info.before.reason.kind != ReasonKind::None;
     return trigger_of(given ? info.before.reason : info.after.reason);
 }
