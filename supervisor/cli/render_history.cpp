@@ -94,7 +94,7 @@ std::string bar(const std::vector<Part>& cells, const Style& style) {
 std::string percent(std::optional<double> ratio) {
     if (!ratio) return "-";
     if (*ratio >= 1) return "100 %";
-    return fmt::format("{:.2f} %", std::floor(*ratio * 1e4) / 100);
+    return fmt::format("{:.2f} %", std::floor(*ratio * 1e4 + 1e-6) / 100);
 }
 
 std::string span(double seconds) { return seconds <= 0 ? "-" : human_age(std::max(1.0, seconds)); }
