@@ -73,6 +73,7 @@ class TokenStore {
         std::vector<Token> tokens;
     };
     void look(Instant now);
+    const Token* search(const Digest&) const;
     void read(File&);
 
     std::vector<File> files_;
