@@ -1,5 +1,7 @@
 #include "supervisor/api/control.h"
 
+#include "supervisor/status/json_writer.h"
+
 namespace keepwell {
 
 std::string_view to_string(Verb verb) noexcept {
@@ -30,6 +32,25 @@ std::string describe(const Peer& peer) {
     std::string who = "uid " + std::to_string(peer.uid);
     if (peer.pid > 0) who += " (pid " + std::to_string(peer.pid) + ")";
     return who;
+}
+
+std::string action_json(const ActionView& action) {
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object();
+    w.member("action_id", action.id);
+    w.member("finished", action.finished);
+    w.member("ok", action.ok);
+    w.key("units").begin_array();
+    for (const auto& unit : action.units) {
+        w.begin_object();
+        w.member("key", unit.key);
+        w.member("status", unit.status);
+        w.member("message", unit.message);
+        w.end_object();
+    }
+    w.end_array().end_object();
+    return out;
 }
 
 } // namespace keepwell

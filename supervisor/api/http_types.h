@@ -3,6 +3,7 @@
 
 #include "supervisor/api/control.h"
 #include "supervisor/api/scopes.h"
+#include "supervisor/feeds/stream.h"
 #include "units/time.h"
 
 #include <functional>
@@ -29,7 +30,10 @@ struct Request {
     std::string body;
     std::string content_type, keepwell_request, if_none_match;
     std::string host, origin, fetch_site, authorization, cookie, forwarded_for;
-    bool gzip = false; // the client takes it
+    bool gzip = false;   // the client takes it
+    bool secure = false; // it came over TLS, here or at the proxy before us
+    std::string last_event_id = {};
+    std::string address = {}; // of the client; empty on the unix socket
     Peer peer;
     Caller caller;
     bool waited = false; // asked again after Reply::wait: answer now
@@ -54,7 +58,10 @@ struct Reply {
     std::optional<std::string_view> fixed_body = {}; // the same, of bytes that never end
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers;
-    std::optional<Wait> wait; // when set, the rest means nothing
+    std::optional<Wait> wait;                   // when set, the rest means nothing
+    std::shared_ptr<feeds::Stream> stream = {}; // instead of the body: it goes on
+    std::string_view handler;                   // the route's pattern; empty = none was met
+    std::string refused; // the code of an answer that is given before any route
 
     std::string_view bytes() const {
         if (fixed_body) return *fixed_body;

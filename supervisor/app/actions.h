@@ -41,6 +41,7 @@ class Actions {
     void stepped(const StepInfo&);
     void erased(const std::string& key);
     std::optional<ActionView> view(const std::string& id) const;
+    std::vector<std::string> ids() const { return {order_.begin(), order_.end()}; } // oldest first
     // Is a stop of these units under way for which some still live? Used by shutdown.
     bool finished(const std::string& id) const;
 

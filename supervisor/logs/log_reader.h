@@ -46,6 +46,7 @@ LogPosition log_end(const std::string& dir, const std::string& key);
 struct TimedLine {
     std::string text;
     std::int64_t written_ms = 0; // unix; 0 = not known
+    LogPosition end = {};        // behind it, where it comes from a LogTail
 };
 
 // New complete lines of one key since a position, each once and in order, also when files are
@@ -62,6 +63,10 @@ class LogTail {
     Result<std::vector<std::string>> poll();
     Result<std::vector<TimedLine>> poll_timed();
     TimedLine rest() const; // what has no '\n' yet
+    // Where the next line that poll() will give begins; 0 = in the file after `sequence`.
+    LogPosition position() const;
+    // Lines are gone that were not read: their file was deleted or truncated. Since the last call.
+    bool take_lost();
 
   private:
     struct Impl;

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <exception>
 #include <system_error>
+#include <utility>
 
 namespace keepwell {
 namespace {
@@ -35,6 +36,7 @@ struct LogTail::Impl {
     bool not_left_yet() const;
     void learn_sequence();
     void take(OpenLog log, std::uint64_t its_sequence, std::uint64_t at);
+    LogPosition here(std::uint64_t at) const;
 
     std::string dir, key;
     LogPosition from;
@@ -45,6 +47,8 @@ struct LogTail::Impl {
     std::uint64_t offset = 0;
     TimeIndex times;
     std::int64_t line_time = 0; // of the line that is not complete yet
+    LogPosition line_begin;     // of that line
+    bool lost = false;
     LineSplitter splitter{kMaxLogLine, kLogCutMark};
     std::vector<char> block; // while polling
 };
@@ -91,7 +95,8 @@ Status LogTail::Impl::open_first() {
             return Done{};
         }
     }
-    return Done{}; // gone: what came after it is next
+    lost = true; // gone: what came after it is next
+    return Done{};
 }
 
 // The file after `sequence`: the next rotated one, else KEY.log.
@@ -99,7 +104,10 @@ Status LogTail::Impl::open_next() {
     if (const Status next = open_rotated(sequence + 1); !next || log.exists()) return next;
     const auto rotated = rotated_sequences(dir, key);
     const auto later = std::ranges::upper_bound(rotated, sequence);
-    if (later != rotated.end()) return open_rotated(*later);
+    if (later != rotated.end()) {
+        lost = true;
+        return open_rotated(*later);
+    }
 
     auto newest = open_log(log_path(dir, key));
     if (!newest) return newest.error();
@@ -136,6 +144,7 @@ Result<std::size_t> LogTail::Impl::read_more(std::vector<TimedLine>& lines) {
         if (log.file && ::fstat(log.file.get(), &info) == 0 &&
             static_cast<std::uint64_t>(info.st_size) < offset) { // truncated: begin anew
             offset = 0;
+            lost = true;
             splitter.clear();
             if (info.st_size > 0) return read_more(lines);
         }
@@ -149,13 +158,20 @@ Result<std::size_t> LogTail::Impl::read_more(std::vector<TimedLine>& lines) {
 
 void LogTail::Impl::split(std::string_view bytes, std::vector<TimedLine>& lines) {
     for (std::size_t at = 0; at < bytes.size();) {
-        if (timed && splitter.rest().empty()) line_time = times.time_at(offset + at).value_or(0);
+        if (splitter.rest().empty()) {
+            if (timed) line_time = times.time_at(offset + at).value_or(0);
+            line_begin = here(offset + at);
+        }
         const auto end = std::min(bytes.find('\n', at), bytes.size() - 1) + 1;
         splitter.feed(bytes.substr(at, end - at), [&](std::string line) {
-            lines.push_back(TimedLine{std::move(line), line_time});
+            lines.push_back(TimedLine{std::move(line), line_time, here(offset + end)});
         });
         at = end;
     }
+}
+
+LogPosition LogTail::Impl::here(std::uint64_t at) const {
+    return {log.info.st_ino, at, sequence - 1};
 }
 
 bool LogTail::Impl::is_current() const {
@@ -222,6 +238,15 @@ Result<std::vector<std::string>> LogTail::poll() {
     return lines;
 }
 
-TimedLine LogTail::rest() const { return {impl_->splitter.rest(), impl_->line_time}; }
+LogPosition LogTail::position() const {
+    const Impl& at = *impl_;
+    if (!at.started) return at.from;
+    if (!at.splitter.rest().empty()) return at.line_begin;
+    return at.log.exists() ? at.here(at.offset) : LogPosition{0, 0, at.sequence};
+}
+
+bool LogTail::take_lost() { return std::exchange(impl_->lost, false); }
+
+TimedLine LogTail::rest() const { return {impl_->splitter.rest(), impl_->line_time, {}}; }
 
 } // namespace keepwell

@@ -132,6 +132,7 @@ struct StatusDocument::Entry {
     Entry(std::string k, const UnitSnapshot& u) : name(std::move(k)), text(u) {}
     std::string name;
     EntryText text;
+    std::uint64_t version = 0; // of its last change
 };
 
 struct StatusDocument::Impl {
@@ -140,6 +141,7 @@ struct StatusDocument::Impl {
     HostHistory host;
     std::size_t last_size = 16'384;
     bool changed = true;
+    std::uint64_t version = 0, order_version = 0;
 
     Findings findings() const {
         Findings all;
@@ -175,6 +177,15 @@ struct StatusDocument::Impl {
     }
 };
 
+namespace {
+
+bool same(const ServiceText& a, const ServiceText& b) {
+    return a.pieces == b.pieces && a.started_at == b.started_at &&
+           a.reported_uptime == b.reported_uptime;
+}
+
+} // namespace
+
 StatusDocument::StatusDocument() : impl_(std::make_unique<Impl>()) {}
 StatusDocument::~StatusDocument() = default;
 
@@ -182,16 +193,20 @@ void StatusDocument::update(const UnitSnapshot& u) {
     impl_->changed = true;
     const auto it = impl_->by_key.find(u.key);
     if (it != impl_->by_key.end()) {
-        it->second->text = EntryText(u);
+        EntryText fresh(u);
+        if (!same(fresh.service, it->second->text.service)) it->second->version = ++impl_->version;
+        it->second->text = std::move(fresh);
         return;
     }
     impl_->order.push_back(std::make_unique<Entry>(u.key, u));
+    impl_->order.back()->version = impl_->order_version = ++impl_->version;
     impl_->by_key.emplace(u.key, impl_->order.back().get());
 }
 
 void StatusDocument::remove(const std::string& key) {
     if (impl_->by_key.erase(key) == 0) return;
     impl_->changed = true;
+    impl_->order_version = ++impl_->version;
     std::erase_if(impl_->order, [&](const auto& e) { return e->name == key; });
 }
 
@@ -205,14 +220,53 @@ void StatusDocument::set_order(const std::vector<std::string>& keys) {
     std::stable_sort(impl_->order.begin(), impl_->order.end(),
                      [&](const auto& a, const auto& b) { return rank(a) < rank(b); });
     impl_->changed = true;
+    impl_->order_version = ++impl_->version;
 }
 
 void StatusDocument::add_host_step(const HostMetrics& m, WallTime now, double step_s) {
     impl_->host.add(m, now, step_s);
+    impl_->changed = true;
 }
 
 bool StatusDocument::changed() const { return impl_->changed; }
 std::size_t StatusDocument::size() const { return impl_->order.size(); }
+
+std::uint64_t StatusDocument::version() const { return impl_->version; }
+
+std::string StatusDocument::render_changes(const SupervisorSnapshot& s,
+                                           std::uint64_t after_version) const {
+    const Findings found = impl_->findings();
+    const auto ok = static_cast<std::size_t>(std::count_if(
+        impl_->order.begin(), impl_->order.end(), [](const auto& e) { return e->text.ok; }));
+    std::string out;
+    JsonWriter w(out);
+    w.begin_object();
+    write_head(w, s);
+    w.member("overall_status", found.word());
+    w.key("reasons").begin_array();
+    if (!found.reasons.empty()) w.raw(found.reasons);
+    w.end_array();
+    w.member("ok_count", ok);
+    w.member("fail_count", impl_->order.size() - ok);
+    w.member("total", impl_->order.size());
+    w.key("services").begin_object();
+    for (const auto& e : impl_->order) {
+        if (e->version <= after_version) continue;
+        std::string service;
+        e->text.service.append_to(service, s.generated_at, false);
+        w.key(e->name).raw(service);
+    }
+    w.end_object();
+    if (impl_->order_version > after_version) {
+        w.key("order").begin_array();
+        for (const auto& e : impl_->order) w.value(e->name);
+        w.end_array();
+    }
+    w.raw_member("components", components_json(impl_->components()));
+    w.raw_member("system_metrics", impl_->host.json(s.metrics, s.limits));
+    w.end_object();
+    return out;
+}
 
 std::string StatusDocument::render(const SupervisorSnapshot& s) {
     const Findings found = impl_->findings();
@@ -275,6 +329,8 @@ std::string StatusDocument::checks_json() const {
     for (const auto& e : impl_->order) append_joined(elements, e->text.checks);
     return checks_block(elements);
 }
+
+std::string foreign_text(std::string_view raw) { return foreign(raw); }
 
 std::string host_status(const HostMetrics& m, const MetricsSpec& limits) {
     return status_words(m, limits);

@@ -132,18 +132,37 @@ void go_to_end(sd_journal* j) {
     if (sd_journal_previous(j) <= 0) sd_journal_seek_head(j); // none yet: whatever comes is new
 }
 
+// So that previous() gives the last line that is asked for.
+Status go_before(sd_journal* j, const JournalQuery& query) {
+    int rc = 0;
+    if (!query.before.empty())
+        rc = sd_journal_seek_cursor(j, query.before.c_str());
+    else if (query.until.ms != 0) // of that millisecond all
+        rc = sd_journal_seek_realtime_usec(
+            j, static_cast<std::uint64_t>(std::max<std::int64_t>(query.until.ms, 0)) * 1000 + 999);
+    else
+        sd_journal_seek_tail(j);
+    if (rc == -EINVAL)
+        return cannot("this is no cursor of a journal: " + query.before.substr(0, 200), EINVAL);
+    return rc < 0 ? Status(cannot(-rc)) : Status(Done{});
+}
+
 Result<JournalPage> last_lines(sd_journal* j, const JournalQuery& query) {
     JournalPage page;
-    sd_journal_seek_tail(j);
+    if (const auto there = go_before(j, query); !there) return there.error();
     int rc = 0;
     std::size_t damaged = 0; // they count, so that a damaged file does not make this read all of it
     while (page.lines.size() + damaged < query.lines && (rc = sd_journal_previous(j)) > 0) {
+        if (page.lines.empty() && !query.before.empty() &&
+            sd_journal_test_cursor(j, query.before.c_str()) > 0)
+            continue;
         auto line = current(j);
         damaged += line ? 0 : 1;
         if (line && line->time < query.since) break;
         if (line && wanted(*line, query)) page.lines.push_back(std::move(*line));
     }
     if (rc < 0) return cannot(-rc);
+    page.older = rc > 0 && page.lines.size() + damaged >= query.lines;
     std::reverse(page.lines.begin(), page.lines.end());
     if (page.lines.empty()) {
         go_to_end(j);

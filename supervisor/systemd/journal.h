@@ -36,6 +36,8 @@ struct JournalQuery {
     WallTime since;                   // only what is not older; 0 = any
     bool forward = false;             // the first lines of `since`, instead of the last ones of all
     std::string after;                // a cursor: the first lines after it; likewise
+    std::string before;               // a cursor: the last lines before it
+    WallTime until;                   // the last lines that are not newer; 0 = any
     std::string directory;            // of journal files, instead of the machine's own
 };
 
@@ -49,6 +51,7 @@ struct JournalLine {
 struct JournalPage {
     std::vector<JournalLine> lines; // oldest first
     bool more = false;              // after a cursor: others follow that did not fit
+    bool older = false;             // of the last lines: others come before that did not fit
 };
 
 Result<JournalPage> read_journal(const JournalQuery&); // blocks

@@ -1,0 +1,119 @@
+// Routes' part that gives log lines and streams.
+#include "supervisor/api/log_query.h"
+#include "supervisor/api/routes.h"
+#include "supervisor/status/json_writer.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+namespace keepwell::api {
+namespace {
+
+constexpr std::size_t kLinesByDefault = 50;
+constexpr std::size_t kBacklogByDefault = 10;
+constexpr Duration kLongestRead = std::chrono::seconds(20);
+
+// "web-2026-11-30T12-00-00Z.log": letters that no system minds in a file's name.
+std::string download_name(const std::string& type, WallTime now) {
+    std::string name = type + "-" + rfc3339(now).substr(0, 19) + "Z.log";
+    std::ranges::replace_if(
+        name,
+        [](char c) {
+            const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+            return !letter && !(c >= '0' && c <= '9') && c != '-' && c != '.' && c != '_';
+        },
+        '-');
+    return name;
+}
+
+} // namespace
+
+Reply Routes::get_logs(const Call& call) {
+    auto asked = parse_log_request(call.target, clock_.wall(), kLinesByDefault);
+    if (!asked) return fail(400, "bad_request", asked.error().message);
+    auto found = control_.log_places(asked->type);
+    if (!found) return failed(found.error(), "unknown_service");
+    struct Read {
+        std::shared_ptr<const feeds::LogPlaces> places;
+        std::string type;
+        bool text = false;
+        std::optional<Result<feeds::LogPage>> page;
+    };
+    auto read = std::make_shared<Read>();
+    read->places = std::make_shared<const feeds::LogPlaces>(std::move(*found));
+    read->type = asked->type;
+    read->text = asked->text;
+    control_.read_logs(read->places, std::move(asked->question),
+                       [read](Result<feeds::LogPage> page) { read->page = std::move(page); });
+    const auto answer = [this, read] {
+        if (!read->page)
+            return fail(503, "slow", "cannot read the logs in time; ask for fewer lines or again");
+        return logs_read(*read->places, *read->page, read->type, read->text);
+    };
+    if (read->page) return answer();
+    Reply later;
+    later.wait = Wait{kLongestRead, [read] { return read->page.has_value(); }, answer};
+    return later;
+}
+
+Reply Routes::logs_read(const feeds::LogPlaces& places, const Result<feeds::LogPage>& page,
+                        const std::string& type, bool text) const {
+    if (!page) return fail(500, "internal", page.error().message);
+    Reply reply;
+    if (!text) {
+        reply.body = feeds::page_json(places, page.value(), clock_.wall());
+        return reply;
+    }
+    reply.body = feeds::page_text(places, page.value());
+    reply.content_type = "text/plain; charset=utf-8";
+    reply.headers.emplace_back("Content-Disposition", "attachment; filename=\"" +
+                                                          download_name(type, clock_.wall()) +
+                                                          "\"");
+    if (page.value().before)
+        reply.headers.emplace_back("X-Keepwell-Before", feeds::encode(*page.value().before));
+    return reply;
+}
+
+Reply Routes::streamed(const Result<std::shared_ptr<feeds::Stream>>& stream) const {
+    if (!stream && stream.error().code == EAGAIN) {
+        Reply refused = fail(503, "too_many_streams", stream.error().message);
+        refused.headers.emplace_back("Retry-After", "5");
+        return refused;
+    }
+    if (!stream) return failed(stream.error(), "unknown_service");
+    Reply reply;
+    reply.stream = stream.value();
+    reply.content_type = "text/event-stream; charset=utf-8";
+    reply.headers.emplace_back("X-Accel-Buffering", "no");
+    return reply;
+}
+
+Reply Routes::get_log_stream(const Call& call) {
+    auto asked = parse_log_request(call.target, clock_.wall(), kBacklogByDefault);
+    if (!asked) return fail(400, "bad_request", asked.error().message);
+    feeds::FollowQuestion question;
+    question.type = asked->type;
+    question.filter = std::move(asked->question.filter);
+    question.lines = asked->question.lines;
+    for (const char* const name : {"level", "q", "re"}) {
+        const auto it = call.target.query.find(name);
+        question.filter_text += it == call.target.query.end() ? "" : it->second;
+        question.filter_text += '\0';
+    }
+    question.last_id = call.request.last_event_id;
+    // EventSource cannot set the header itself when a page opens a stream anew.
+    const auto given = call.target.query.find("last_event_id");
+    if (question.last_id.empty() && given != call.target.query.end())
+        question.last_id = given->second;
+    // What HEAD asks for would be a stream that nobody reads.
+    if (call.request.method == "HEAD") return streamed(std::shared_ptr<feeds::Stream>());
+    return streamed(control_.follow_logs(std::move(question), call.request.address));
+}
+
+Reply Routes::get_event_stream(const Call& call) {
+    if (call.request.method == "HEAD") return streamed(std::shared_ptr<feeds::Stream>());
+    return streamed(control_.follow_events(call.request.address));
+}
+
+} // namespace keepwell::api
