@@ -215,9 +215,9 @@ TEST_F(TcpTest, AListenerThatCannotStartLeavesTheSocketToItsOwner) {
     setup.socket = own->fd();
     setup.name = own->address();
     setup.tls = api::TlsIdentity{"no certificate", "no key"};
-    api::Listener::Ports ports{loop, clock, {}, {}, {}};
-    ports.report = [](const std::string&) {};
-    const auto made = api::Listener::open(setup, std::move(ports));
+    ApiCounters counters;
+    const auto made =
+        api::Listener::open(setup, {loop, clock, {}, {}, counters, [](const std::string&) {}});
     ASSERT_FALSE(made);
     EXPECT_THAT(made.error().message, StartsWith("cannot start the API on " + own->address()));
     EXPECT_GE(fcntl(own->fd(), F_GETFD), 0);
