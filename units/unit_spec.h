@@ -346,6 +346,22 @@ struct MetricsSpec {                                             // [supervisor.
     std::vector<std::string> paths = {"/"}; // whose file systems are looked at
     bool operator==(const MetricsSpec&) const = default;
 };
+struct ApiTlsSpec { // PEM files
+    std::string cert, key;
+    bool operator==(const ApiTlsSpec&) const = default;
+};
+struct ApiSpec { // [supervisor.api], without redact
+    // Scopes of a TCP caller without token; nullopt: read and metrics on loopback, none elsewhere.
+    std::optional<std::vector<std::string>> anonymous;
+    std::uint32_t max_streams = 32, max_streams_per_address = 8;
+    std::string tokens_file; // empty = state_dir/tokens
+    std::optional<ApiTlsSpec> tls;
+    std::vector<std::string> allowed_hosts;   // names without port, lower case
+    std::vector<std::string> origins;         // "https://status.example"
+    std::vector<std::string> frame_ancestors; // origins, or 'self'
+    bool behind_proxy = false;
+    bool operator==(const ApiSpec&) const = default;
+};
 struct SupervisorSpec {
     std::string runtime_dir, state_dir, log_dir, status_file;
     Duration status_interval = 30s;
@@ -357,6 +373,7 @@ struct SupervisorSpec {
     double health_threshold = 0.7;
     std::vector<std::string> redact; // expressions; what they match in a log line is not shown
     MetricsSpec metrics;
+    ApiSpec api;
     bool operator==(const SupervisorSpec&) const = default;
 };
 

@@ -44,4 +44,13 @@ std::string action_json(const ActionView& action) {
     return out;
 }
 
+std::string describe(const Peer& peer) {
+    if (!peer.token.empty()) return "token " + peer.token + " (" + peer.address + ")";
+    if (!peer.address.empty()) return "somebody without token (" + peer.address + ")";
+    if (peer.uid < 0) return "somebody";
+    std::string who = "uid " + std::to_string(peer.uid);
+    if (peer.pid > 0) who += " (pid " + std::to_string(peer.pid) + ")";
+    return who;
+}
+
 } // namespace keepwell

@@ -29,10 +29,14 @@ enum class Verb { Start, Stop, Restart, Reload, Signal, Check, Pause, Resume, Re
 std::string_view to_string(Verb) noexcept; // start stop restart reload signal check pause …
 std::optional<Verb> parse_verb(std::string_view) noexcept;
 
-struct Peer { // who asks, for the audit line: "uid 1000 (pid 4711)"
+struct Peer { // who asks: of the unix socket uid and pid, of TCP address and token
     std::int64_t uid = -1;
     std::int64_t pid = -1;
+    std::string address; // "127.0.0.1"; empty = the unix socket
+    std::string token;   // its name; empty = none
 };
+// For the audit line: "uid 1000 (pid 4711)", "token deploy (127.0.0.1)".
+std::string describe(const Peer&);
 
 struct ActionRequest {
     Verb verb = Verb::Start;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "supervisor/api/control.h"
+#include "supervisor/api/scopes.h"
 #include "supervisor/feeds/stream.h"
 #include "units/time.h"
 
@@ -10,22 +11,29 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 namespace keepwell::api {
 
-// What a caller must be allowed for a route. The unix socket's rights allow everything.
-enum class Scope { Open, Read, Logs, Metrics, Control, Heartbeat };
+struct Caller { // what is known of who asks
+    Scopes scopes;
+    bool known = false;           // the unix socket, a token or a login
+    bool may_log_in = false;      // over TCP a token can be given for a cookie
+    std::int64_t retry_after = 0; // seconds; > 0: too many wrong tokens from that address
+};
 
 struct Request {
     std::string method;
     std::string target; // as it came: path and query, still percent-encoded
     std::string body;
     std::string content_type, keepwell_request, if_none_match;
-    std::string last_event_id = {};
-    std::string address = {}; // of the client; empty on the unix socket
+    std::string last_event_id;
+    std::string host, origin, fetch_site, authorization, cookie, forwarded_for;
+    bool gzip = false; // the client takes it
     Peer peer;
+    Caller caller;
     bool waited = false; // asked again after Reply::wait: answer now
 };
 
@@ -43,10 +51,18 @@ struct Wait {
 struct Reply {
     int status = 200;
     std::string body;
+    // Instead of body, when set: bytes that many answers share and nobody copies.
+    std::shared_ptr<const std::string> shared_body = {};
+    std::optional<std::string_view> fixed_body = {}; // the same, of bytes that never end
     std::string content_type = "application/json";
     std::vector<std::pair<std::string, std::string>> headers;
     std::optional<Wait> wait;                   // when set, the rest means nothing
     std::shared_ptr<feeds::Stream> stream = {}; // instead of the body: it goes on
+
+    std::string_view bytes() const {
+        if (fixed_body) return *fixed_body;
+        return shared_body ? std::string_view(*shared_body) : std::string_view(body);
+    }
 };
 
 } // namespace keepwell::api

@@ -90,6 +90,14 @@ Result<Body> parse_body(std::string_view text, const std::vector<std::string_vie
     }
 }
 
+Result<std::string> parse_token_body(std::string_view text) {
+    const json document = json::parse(text.begin(), text.end(), nullptr, false);
+    const bool right = document.is_object() && document.size() == 1 && document.contains("token") &&
+                       document["token"].is_string();
+    if (!right) return bad("it must be {\"token\":\"…\"}");
+    return document["token"].get<std::string>();
+}
+
 bool has_no_events(std::string_view events_json) noexcept {
     const json document = json::parse(events_json.begin(), events_json.end(), nullptr, false);
     const auto events = document.is_object() ? document.find("events") : document.end();

@@ -28,6 +28,9 @@ struct Body {
 // `allowed`: the keys this route takes.
 Result<Body> parse_body(std::string_view text, const std::vector<std::string_view>& allowed);
 
+// {"token":"…"} of a login.
+Result<std::string> parse_token_body(std::string_view text);
+
 // Does a document like {"events":[…]} hold no events?
 bool has_no_events(std::string_view events_json) noexcept;
 

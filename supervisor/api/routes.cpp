@@ -60,14 +60,6 @@ bool matches(std::string_view pattern, const std::vector<std::string>& segments)
     return false;
 }
 
-bool is_json(std::string content_type) {
-    content_type.resize(std::min(content_type.find(';'), content_type.size()));
-    while (!content_type.empty() && content_type.back() == ' ') content_type.pop_back();
-    std::transform(content_type.begin(), content_type.end(), content_type.begin(),
-                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-    return content_type == "application/json";
-}
-
 } // namespace
 
 const std::vector<Routes::Route>& Routes::table() {
@@ -95,20 +87,14 @@ const std::vector<Routes::Route>& Routes::table() {
         {"GET", "api/logs", Scope::Logs, &Routes::get_logs},
         {"GET", "api/logs/stream", Scope::Logs, &Routes::get_log_stream},
         {"GET", "api/events/stream", Scope::Read, &Routes::get_event_stream},
+        {"GET", "api/session", Scope::Open, &Routes::get_session},
+        {"POST", "api/login", Scope::Open, &Routes::post_login},
+        {"POST", "api/logout", Scope::Open, &Routes::post_logout},
     };
     return routes;
 }
 
 Reply Routes::handle(const Request& request) {
-    const bool known_method =
-        request.method == "GET" || request.method == "HEAD" || request.method == "POST";
-    if (!known_method) {
-        Reply reply = fail(
-            405, "method_not_allowed",
-            fmt::format("cannot serve the method {}; use GET or POST", json_quote(request.method)));
-        reply.headers.emplace_back("Allow", "GET, HEAD, POST");
-        return reply;
-    }
     const auto target = parse_target(request.target);
     if (!target) return fail(400, "bad_request", "cannot read the path: broken percent escape");
     return dispatch(Call{request, *target});
@@ -121,14 +107,11 @@ Reply Routes::dispatch(const Call& call) {
         if (!matches(route.pattern, call.target.segments)) continue;
         other = &route;
         if (route.method != method) continue;
-        if (method == "POST" && !is_json(call.request.content_type))
-            return fail(400, "bad_request",
-                        "cannot accept the request: it needs Content-Type: application/json");
-        if (method == "POST" && call.request.keepwell_request != "1")
-            return fail(400, "bad_request",
-                        "cannot accept the request: it needs the header X-Keepwell-Request: 1");
+        if (auto refused = denied(call.request, route.scope)) return *refused;
         return (this->*route.handler)(call);
     }
+    if (other == nullptr && method == "GET")
+        if (auto file = files_.find(call.request, call.target.segments)) return *file;
     if (other == nullptr)
         return fail(404, "not_found", "cannot find that path; docs/api.md lists them all");
     const bool post = other->method == "POST";

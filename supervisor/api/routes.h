@@ -5,11 +5,14 @@
 // loop; may call Control, which may post events, but never handle() again.
 #pragma once
 
+#include "supervisor/api/access.h"
 #include "supervisor/api/control.h"
 #include "supervisor/api/http_types.h"
+#include "supervisor/api/static_files.h"
 #include "supervisor/api/target.h"
 #include "units/ports/clock.h"
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,7 +21,8 @@ namespace keepwell::api {
 
 class Routes {
   public:
-    Routes(Control& control, const Clock& clock) : control_(control), clock_(clock) {}
+    Routes(Control& control, const Clock& clock, Access& access, const StaticFiles& files)
+        : control_(control), clock_(clock), access_(access), files_(files) {}
     Reply handle(const Request&);
 
     // {"status":"error",…} for what fails before routing.
@@ -65,8 +69,13 @@ class Routes {
     Reply streamed(const Result<std::shared_ptr<feeds::Stream>>&) const;
     Reply logs_read(const feeds::LogPlaces&, const Result<feeds::LogPage>&, const std::string& type,
                     bool text) const;
+    Reply get_session(const Call&);
+    Reply post_login(const Call&);
+    Reply post_logout(const Call&);
 
     Reply dispatch(const Call&);
+    std::optional<Reply> denied(const Request&, Scope) const;
+    Reply too_many(std::int64_t seconds) const;
     Reply begin(const ActionRequest&);
     Reply run_check(const Call&, const std::string& unit);
     Reply health_of_supervisor(bool ready) const;
@@ -79,6 +88,8 @@ class Routes {
 
     Control& control_;
     const Clock& clock_;
+    Access& access_;
+    const StaticFiles& files_;
 };
 
 } // namespace keepwell::api

@@ -1,18 +1,22 @@
-// ApiServer: the control API over HTTP on a unix socket, on the loop and without threads.
+// ApiServer: the control API over HTTP on a unix socket and on TCP addresses, on the loop and
+// without threads.
 //
 // Requests reach Control on the loop, one at a time; a slow or silent client costs a connection and
-// nothing else. Control and Clock must outlive the server; the destructor answers what it can, once
-// more through Control, then closes everything and removes the socket. Not to be destroyed from
-// inside a call of Control.
+// nothing else, and each listener has its own. Control and Clock must outlive the server; the
+// destructor answers what it can, once more through Control, then closes everything and removes the
+// socket. Not to be destroyed from inside a call of Control. Without the unix socket there is no
+// server; a TCP address that cannot be had is reported and tried again.
 #pragma once
 
 #include "supervisor/api/control.h"
 #include "units/ports/clock.h"
 #include "units/result.h"
+#include "units/unit_spec.h"
 
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace keepwell {
 
@@ -23,8 +27,11 @@ class Loop;
 class ApiServer {
   public:
     struct Options {
-        std::string socket_path;        // runtime_dir/control.sock
-        std::string group = "keepwell"; // may use it where the group exists
+        std::string socket_path;                            // runtime_dir/control.sock
+        std::string group = "keepwell";                     // may use it where the group exists
+        std::vector<std::string> listen = {};               // "127.0.0.1:5001"
+        ApiSpec api = {};                                   // tokens_file is the real path
+        std::function<void(const std::string&)> audit = {}; // one line for each change
     };
     using Report = std::function<void(const std::string&)>; // one line for the log, cleaned
 
@@ -38,6 +45,10 @@ class ApiServer {
     // requests are looked at every 50 ms anyhow.
     void notify();
     std::size_t waiting() const; // requests that are waiting
+    // Another configuration; addresses stay as they are, certificates are read anew.
+    void set(const ApiSpec&);
+    // Where TCP clients find it: "http://127.0.0.1:5001".
+    std::vector<std::string> addresses() const;
 
   private:
     struct Impl;

@@ -13,12 +13,6 @@ namespace keepwell {
 
 namespace {
 
-std::string describe(const Peer& peer) {
-    if (peer.uid < 0) return "somebody";
-    return peer.pid > 0 ? fmt::format("uid {} (pid {})", peer.uid, peer.pid)
-                        : fmt::format("uid {}", peer.uid);
-}
-
 std::optional<CheckIndex> find_check(const UnitSpec& spec, const std::string& id) {
     const auto it = std::find_if(spec.checks.begin(), spec.checks.end(),
                                  [&](const CheckSpec& c) { return c.id == id; });

@@ -44,6 +44,7 @@ Result<std::string> apply_reload(Fleet& fleet, LoadResult loaded, bool dry) {
         wanted.log_dir = now.log_dir;
         wanted.status_file = now.status_file;
         wanted.listen = now.listen;
+        if (now.api.tls.has_value() != wanted.api.tls.has_value()) wanted.api.tls = now.api.tls;
         fleet.apply(loaded.config);
     }
     std::string out;

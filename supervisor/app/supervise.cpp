@@ -1,12 +1,12 @@
 #include "supervisor/app/supervise.h"
 
-#include "supervisor/api/server.h"
 #include "supervisor/app/control_impl.h"
 #include "supervisor/app/feed_service.h"
 #include "supervisor/app/fleet.h"
 #include "supervisor/app/log_book.h"
 #include "supervisor/app/manager_notice.h"
 #include "supervisor/app/metrics.h"
+#include "supervisor/app/open_api.h"
 #include "supervisor/app/reload.h"
 #include "supervisor/app/unit_hosts.h"
 #include "supervisor/config/last_good.h"
@@ -174,7 +174,10 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                 }}),
       feeds_({loop_, clock_, fleet_, [this] { return snapshot(); },
               [this](const std::string& type) { return control_.log_places(type); },
-              [] { return FeedService::Limits{}; }}),
+              [this] {
+                  const ApiSpec& api = spec().api;
+                  return FeedService::Limits{api.max_streams, api.max_streams_per_address};
+              }}),
       metrics_(loop_, fleet_, [this] { changed(); }),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),
@@ -315,7 +318,8 @@ std::string Supervisor::runtime_json() {
     w.member("started_at", started_at_)
         .member("runtime_dir", spec().runtime_dir)
         .member("state_dir", spec().state_dir);
-    w.member("log_dir", spec().log_dir)
+    w.member("listen", api_ ? api_->addresses() : std::vector<std::string>{})
+        .member("log_dir", spec().log_dir)
         .member("status_file", spec().status_file)
         .member("config", loaded_.files)
         .member("redact", spec().redact);
@@ -358,6 +362,7 @@ Result<std::string> Supervisor::apply(const std::string& who, LoadResult fresh) 
     malloc_trim(0);
     note_.clear();
     if (writer_) writer_->set_interval(spec().status_interval);
+    if (api_) api_->set(api_spec(spec()));
     if (frozen.metrics != spec().metrics) metrics_.start(spec().metrics);
     spdlog::set_level(spdlog::level::from_str(spec().log_level));
     keep_last_good(loaded_);
@@ -462,9 +467,7 @@ Result<int> Supervisor::run() {
     Configuration config{spec(), std::exchange(loaded_.config.units, {})}; // the fleet has them now
     fleet_.load(std::move(config));
     malloc_trim(0); // reading the files took more than running will
-    auto api =
-        ApiServer::open(loop_, clock_, control_, {spec().runtime_dir + "/control.sock", "keepwell"},
-                        [](const std::string& text) { spdlog::warn("{}", text); });
+    auto api = open_api(loop_, clock_, control_, spec());
     if (!api) return api.error();
     api_ = std::move(*api);
     keeper_.set_log_directory(spec().log_dir);

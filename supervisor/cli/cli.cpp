@@ -31,6 +31,7 @@ int dispatch(Context& context) {
     case Command::Graph: return verb_graph(context);
     case Command::Top: return verb_top(context);
     case Command::Simulate: return verb_simulate(context);
+    case Command::Token: return verb_token(context);
     case Command::Import: return verb_import(context);
     case Command::Reload:
         return options.names.empty() ? verb_reload_config(context) : verb_action(context);

@@ -90,6 +90,8 @@ class Collector {
     void values(const std::string& kind, const std::set<std::string>& given) {
         if (kind == "FILE" || kind == "PATH" || kind == "SCENARIO") result.files = true;
         if (kind == "VERB") verbs(true);
+        if (kind == "ACTION") offer_all({"add", "list", "revoke"});
+        if (kind == "SCOPES") offer_all({"read", "logs", "metrics", "control", "heartbeat"});
         if (kind == "SHELL") offer_all(completion_shells());
         if (kind == "FORMAT") offer_all(importer::format_names());
         if (kind == "SIGNAL")

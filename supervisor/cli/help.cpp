@@ -60,6 +60,8 @@ const std::vector<Example>& examples() {
         {"import", "import supervisord /etc/supervisor/supervisord.conf",
          "as TOML on stdout; what it cannot say on stderr"},
         {"import", "import monit /etc/monit/monitrc -o keepwell.toml", "into a new file"},
+        {"token", "token add deploy --scope read,control", "printed once, kept as a hash"},
+        {"token", "token revoke deploy", "its logins end, too"},
         {"shutdown", "shutdown", "stop everything and wait until it is gone"},
         {"shutdown", "shutdown --leave", "end keepwell alone; the next run takes the daemons over"},
         {"upgrade", "upgrade", "after a new version was installed"},

@@ -143,6 +143,7 @@ class Builder {
             ->required();
         json(simulate);
         importing();
+        tokens();
         auto* down =
             add("shutdown", Command::Shutdown, "stop every unit, then keepwell itself", kRunning);
         down->add_flag("--leave", o_.leave, "let the units run on; the next run takes them over");
@@ -174,6 +175,21 @@ class Builder {
             ->add_option("-o,--output", o_.output,
                          "write this file, which must not be there yet, instead of stdout")
             ->type_name("FILE");
+    }
+
+    void tokens() {
+        auto* token =
+            add("token", Command::Token, "the tokens that the API takes over TCP", kRunning);
+        token->add_option("action", o_.token_action, "add, list or revoke")
+            ->type_name("ACTION")
+            ->required()
+            ->check(CLI::IsMember({"add", "list", "revoke"}).description(""));
+        token->add_option("name", o_.names, "what the token is called")->type_name("TOKEN");
+        token
+            ->add_option("--scope", o_.scope,
+                         "what it allows: read, logs, metrics, control, heartbeat (default read)")
+            ->type_name("SCOPES");
+        json(token);
     }
 
     void look() {
@@ -330,6 +346,14 @@ std::string unknown_option(const CommandTree& tree, const std::string& verb,
            (guess.empty() ? help : "did you mean " + guess + "? " + help) + ")";
 }
 
+std::string token_mistake(const Options& o) {
+    const bool list = o.token_action == "list";
+    if (list && !o.names.empty()) return "token list takes no name";
+    if (!list && o.names.size() != 1) return "token " + o.token_action + " takes one name";
+    if (o.token_action != "add" && !o.scope.empty()) return "--scope goes with token add";
+    return {};
+}
+
 // What the parser of options cannot know.
 std::string mistake(const Options& o) {
     if (o.command == Command::Signal && !parse_signal(o.signal)) {
@@ -351,6 +375,7 @@ std::string mistake(const Options& o) {
     if (o.command == Command::Reload && o.dry_run && !o.names.empty()) {
         return "--dry-run goes with a reload of the configuration, not of a unit";
     }
+    if (o.command == Command::Token) return token_mistake(o);
     return {};
 }
 

@@ -42,6 +42,7 @@ enum class Command {
     Completion,
     Simulate,
     Import,
+    Token,
 };
 
 struct Options {
@@ -60,6 +61,7 @@ struct Options {
     std::string shell;                  // completion
     std::string scenario;               // simulate
     std::string format, source, output; // import
+    std::string token_action, scope;    // token
     std::string since, level;           // of logs and events
     bool only_stderr = false, only_stdout = false;
     bool time = false;

@@ -31,6 +31,7 @@ int verb_supervise(Context&);
 int verb_validate(Context&);
 int verb_simulate(Context&);
 int verb_import(Context&);
+int verb_token(Context&);
 
 // What --since means: unix, ms.
 Result<std::int64_t> parse_since(const std::string& text, std::int64_t now_ms);

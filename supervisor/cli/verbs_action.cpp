@@ -50,7 +50,8 @@ const char* verb_name(Command command) {
     case Command::Top:
     case Command::Completion:
     case Command::Simulate:
-    case Command::Import: break;
+    case Command::Import:
+    case Command::Token: break;
     }
     return "";
 }

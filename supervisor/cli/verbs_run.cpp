@@ -1,4 +1,5 @@
 #include "supervisor/app/once.h"
+#include "supervisor/app/open_api.h"
 #include "supervisor/app/supervise.h"
 #include "supervisor/cli/fetch.h"
 #include "supervisor/cli/limits_here.h"
@@ -196,6 +197,10 @@ int verb_run(Context& context) {
         return context.fail(safe_text(made.error().message) +
                             (hint ? "; choose a folder of your own or run as root" : ""));
     }
+    const auto problems = api_problems(loaded.config.supervisor, true);
+    for (const auto& problem : problems) context.note(safe_text(problem));
+    if (!problems.empty())
+        return context.fail("cannot start: the API would not be where the configuration wants it");
     const std::string own = own_path();
     return exec_keeper(context, keeper_argv(context, loaded.config.supervisor, own));
 }
@@ -236,6 +241,13 @@ int verb_validate(Context& context) {
     }
     for (const std::string& text : unenforced_limits(loaded.config))
         context.err() << "warning: " << safe_text(text) << std::endl;
+    const auto problems = api_problems(loaded.config.supervisor, false);
+    for (const auto& problem : problems) context.err() << safe_text(problem) << "\n";
+    if (!problems.empty()) {
+        context.err() << plural(problems.size(), "error") << "; keepwell would not start"
+                      << std::endl;
+        return kExitError;
+    }
     std::size_t checks = 0;
     for (const auto& unit : loaded.config.units) checks += unit.checks.size();
     context.out() << "configuration is valid: " << plural(loaded.config.units.size(), "unit")

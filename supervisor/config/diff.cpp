@@ -116,6 +116,7 @@ std::vector<std::string> changed_keys(const SupervisorSpec& a, const SupervisorS
     d.compare("health_threshold", a.health_threshold, b.health_threshold);
     d.compare("redact", a.redact, b.redact);
     d.compare("metrics", a.metrics, b.metrics);
+    d.compare("api", a.api, b.api);
     return std::move(d.keys);
 }
 
@@ -126,6 +127,8 @@ void diff_supervisor(const SupervisorSpec& running, const SupervisorSpec& wanted
     if (running.log_dir != wanted.log_dir) to.frozen.emplace_back("log_dir");
     if (running.status_file != wanted.status_file) to.frozen.emplace_back("status_file");
     if (running.listen != wanted.listen) to.frozen.emplace_back("listen");
+    if (running.api.tls.has_value() != wanted.api.tls.has_value())
+        to.frozen.emplace_back("api.tls");
     auto keys = changed_keys(running, wanted);
     if (to.supervisor_changed && keys.empty() && to.frozen.empty())
         keys.emplace_back("other settings");

@@ -1,25 +1,12 @@
 #include "supervisor/config/supervisor_reader.h"
 
+#include "supervisor/config/api_reader.h"
 #include "supervisor/config/defaults.h"
 #include "supervisor/config/expand.h"
-#include "supervisor/config/pattern.h"
 #include "supervisor/config/values.h"
 
 namespace keepwell::config {
 namespace {
-
-void read_listen(Reader& reader, std::vector<std::string>& to) {
-    if (!reader.texts("listen", to)) return;
-    for (const Node& item : reader.node().find("listen")->items) {
-        if (const Status good = check_host_port(item.text); !good) {
-            reader.error(item, good.error().message);
-        }
-    }
-    if (!to.empty()) {
-        reader.warning(*reader.node().find("listen"),
-                       "not available yet; the control API is on the unix socket only");
-    }
-}
 
 void read_folder(Reader& reader, std::string_view key, std::string& to) {
     std::string value;
@@ -41,25 +28,6 @@ void read_log_level(Reader& reader, std::string& to) {
         {{kLevels[0], 0}, {kLevels[1], 1}, {kLevels[2], 2}, {kLevels[3], 3}, {kLevels[4], 4}},
         level);
     if (given) to = kLevels[level];
-}
-
-void read_api(Reader& supervisor, SupervisorSpec& to) {
-    const Node* found = supervisor.table("api");
-    if (found == nullptr) return;
-    Reader api(*found, supervisor.messages());
-    if (api.texts("redact", to.redact)) {
-        for (const Node& item : found->find("redact")->items) {
-            if (const Status good = check_redaction(item.text); !good) {
-                api.error(item, good.error().message);
-            }
-        }
-    }
-    for (const std::string_view key :
-         {"anonymous", "max_streams", "max_streams_per_address", "tokens_file", "tls",
-          "allowed_hosts", "origins", "frame_ancestors", "behind_proxy"}) {
-        api.later(key);
-    }
-    api.finish();
 }
 
 // { warning, critical }: either may be left out, and the two must be in order.
@@ -130,6 +98,7 @@ void read_table(const Node& table, SupervisorSpec& to, Messages& messages) {
     reader.integer("restarts_per_minute", to.restarts_per_minute, 0, 1'000'000);
     reader.number("health_threshold", to.health_threshold, 0.0, 1.0);
     read_api(reader, to);
+    check_listen(reader, to);
     read_metrics(reader, to.metrics);
     reader.later("history");
     reader.finish();

@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <netinet/in.h>
 #include <stdexcept>
 #include <string>
 #include <sys/socket.h>
@@ -193,6 +194,19 @@ class RawClient {
         std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
         connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
     }
+    // Over TCP: "127.0.0.1:PORT".
+    static std::unique_ptr<RawClient> to_port(std::uint16_t port) {
+        auto client = std::unique_ptr<RawClient>(new RawClient());
+        client->fd_ = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_port = htons(port);
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        client->connected_ =
+            connect(client->fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0;
+        fcntl(client->fd_, F_SETFL, O_NONBLOCK);
+        return client;
+    }
     ~RawClient() { hang_up(); }
     RawClient(const RawClient&) = delete;
     RawClient& operator=(const RawClient&) = delete;
@@ -227,6 +241,7 @@ class RawClient {
     }
 
   private:
+    RawClient() = default;
     bool whole(bool head_only) const {
         const auto end = in_.find("\r\n\r\n");
         if (end == std::string::npos) return false;
@@ -253,7 +268,9 @@ class ApiTest : public testing::Test {
         std::filesystem::remove_all(folder, ignored);
     }
     void open() {
-        auto made = ApiServer::open(loop, clock, control, {path, "no-such-group"},
+        options.socket_path = path;
+        options.group = "no-such-group";
+        auto made = ApiServer::open(loop, clock, control, options,
                                     [this](const std::string& line) { log.push_back(line); });
         ASSERT_TRUE(made) << made.error().message;
         server = std::move(*made);
@@ -296,6 +313,7 @@ class ApiTest : public testing::Test {
     uv::Loop loop;
     uv::MonotonicClock clock;
     FakeControl control;
+    ApiServer::Options options;
     std::vector<std::string> log;
     std::unique_ptr<ApiServer> server;
 };

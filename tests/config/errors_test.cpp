@@ -315,11 +315,10 @@ TEST_F(ConfigErrors, NoUnitAtAllIsAWarning) {
 
 TEST_F(ConfigErrors, SettingsThatDoNothingYetSayWhatHappensInstead) {
     EXPECT_THAT(
-        warnings_of("[supervisor]\nlisten = ['127.0.0.1:5001']\n[unit.web]\n" + kSleep +
+        warnings_of("[unit.web]\n" + kSleep +
                     "log = { mode = 'file', stderr = 'separate', compress = true }\n"),
-        ElementsAre(HasSubstr("supervisor.listen: not available yet; the control API is on"),
-                    HasSubstr("log.mode: the file is never rotated without a reload_command")));
-    EXPECT_THAT(warnings_of("[supervisor]\nlisten = []\n[unit.web]\n" + kSleep +
+        ElementsAre(HasSubstr("log.mode: the file is never rotated without a reload_command")));
+    EXPECT_THAT(warnings_of("[supervisor]\nlisten = ['127.0.0.1:5001']\n[unit.web]\n" + kSleep +
                             "log = { mode = 'pipe', stderr = 'merged', compress = false }\n"),
                 IsEmpty());
 }
