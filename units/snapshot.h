@@ -8,6 +8,7 @@
 #include "units/types.h"
 #include "units/unit_spec.h"
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -47,6 +48,9 @@ struct ManagedState { // of a unit that systemd manages, in its words
     std::string unit, state, sub_state, result, error; // state empty = not known
     std::uint32_t n_restarts = 0;                      // by systemd itself
 };
+
+// Share of the watched time that it was up; of the last 1h 24h 7d 30d; nullopt = nothing known.
+using UptimeRatios = std::array<std::optional<double>, 4>;
 
 struct UnitSnapshot {
     std::string key, name, group, description, template_name;
@@ -102,6 +106,7 @@ struct UnitSnapshot {
     std::uint64_t process_count = 0; // all of them; 0 = never sampled
     std::optional<ManagedState> managed;
 
+    UptimeRatios uptime_ratio;
     std::string history_states; // newest last, at most 60 letters of U G D X P
     std::vector<double> history_latency_ms;
     double history_step_s = 30;

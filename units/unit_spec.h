@@ -346,6 +346,13 @@ struct MetricsSpec {                                             // [supervisor.
     std::vector<std::string> paths = {"/"}; // whose file systems are looked at
     bool operator==(const MetricsSpec&) const = default;
 };
+struct HistorySpec { // [supervisor.history]
+    bool enabled = true;
+    Duration minute = 24h;    // roll-ups by minute are kept that long
+    Duration hour = 24h * 90; // roll-ups by hour, events and changes
+    std::uint64_t max_size = 256ULL << 20;
+    bool operator==(const HistorySpec&) const = default;
+};
 struct ApiTlsSpec { // PEM files
     std::string cert, key;
     bool operator==(const ApiTlsSpec&) const = default;
@@ -373,6 +380,7 @@ struct SupervisorSpec {
     double health_threshold = 0.7;
     std::vector<std::string> redact; // expressions; what they match in a log line is not shown
     MetricsSpec metrics;
+    HistorySpec history;
     ApiSpec api;
     bool operator==(const SupervisorSpec&) const = default;
 };

@@ -88,7 +88,8 @@ std::optional<ProcStat> parse_stat(std::string_view text) {
     number(s.threads, 4);     // 20
     number(s.start_ticks, 1); // 22
     std::int64_t rss = 0;
-    number(rss, 1); // 24
+    number(s.virtual_bytes, 0); // 23
+    number(rss, 0);             // 24
     s.rss_pages = static_cast<std::uint64_t>(std::max<std::int64_t>(rss, 0));
     if (!ok) return std::nullopt;
     return s;
@@ -114,6 +115,7 @@ std::optional<ProcessSample> Procfs::sample_process(std::int64_t pid, bool count
     if (!s) return std::nullopt;
     ProcessSample sample;
     sample.cpu_ticks = s->user_ticks + s->system_ticks;
+    sample.system_ticks = s->system_ticks;
     sample.rss_bytes = s->rss_pages * page_size();
     sample.threads = s->threads;
     sample.start_ticks = s->start_ticks;

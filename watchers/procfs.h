@@ -23,12 +23,13 @@ struct ProcStat { // the fields of /proc/PID/stat that matter; ticks are clock t
     std::uint64_t user_ticks = 0, system_ticks = 0;
     std::uint64_t threads = 0;
     std::uint64_t start_ticks = 0; // since boot; with the pid it names one process
-    std::uint64_t rss_pages = 0;
+    std::uint64_t virtual_bytes = 0, rss_pages = 0;
 };
 std::optional<ProcStat> parse_stat(std::string_view text);
 
 struct ProcessSample {
-    std::uint64_t cpu_ticks = 0; // user and system
+    std::uint64_t cpu_ticks = 0;    // user and system
+    std::uint64_t system_ticks = 0; // of them
     std::uint64_t rss_bytes = 0;
     std::uint64_t threads = 0;
     std::uint64_t start_ticks = 0;

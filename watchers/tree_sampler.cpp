@@ -14,6 +14,13 @@ constexpr std::uint64_t kFdRounds = 6;
 // Following the children of a process costs about as much as reading this many processes.
 constexpr std::size_t kFollowCost = 3;
 
+void add_ticks(TreeFigures& sum, const ProcessSample& now, const ProcessSample& before) {
+    const auto total = now.cpu_ticks - std::min(before.cpu_ticks, now.cpu_ticks);
+    const auto system = now.system_ticks - std::min(before.system_ticks, now.system_ticks);
+    sum.system_ticks += system;
+    sum.user_ticks += total - std::min(system, total);
+}
+
 } // namespace
 
 TreeSampler::TreeSampler(std::string proc) : proc_(std::move(proc)) {}
@@ -107,10 +114,12 @@ TreeFigures TreeSampler::figures_of(const TreeRef& tree) {
         if (old != before_.end() && old->second && old->second->start_ticks == p->start_ticks) {
             had_before = true;
             cpu += cpu_percent(*old->second, *p, seconds_);
+            add_ticks(sum, *p, *old->second);
         } else if (p->start_ticks > newest_before_) {
             ProcessSample unborn = *p;
             unborn.cpu_ticks = 0;
             fresh += cpu_percent(unborn, *p, seconds_);
+            if (seconds_ > 0) add_ticks(sum, *p, {}); // else: of before the first sample
         }
     }
     if (fds_known && sum.count > 0) sum.fds = fds;

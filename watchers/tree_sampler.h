@@ -28,6 +28,8 @@ struct TreeFigures {
     std::uint64_t memory = 0, threads = 0;
     std::optional<std::uint64_t> fds; // unknown when one of them may not be looked at
     std::optional<double> cpu;        // percent of one core
+    // Clock ticks used since the sample before, by the processes that are there now.
+    std::uint64_t user_ticks = 0, system_ticks = 0;
 };
 
 class TreeSampler {

@@ -25,6 +25,15 @@ std::optional<Verb> parse_verb(std::string_view text) noexcept {
     return std::nullopt;
 }
 
+std::string describe(const Peer& peer) {
+    if (!peer.token.empty()) return "token " + peer.token + " (" + peer.address + ")";
+    if (!peer.address.empty()) return "somebody without token (" + peer.address + ")";
+    if (peer.uid < 0) return "somebody";
+    std::string who = "uid " + std::to_string(peer.uid);
+    if (peer.pid > 0) who += " (pid " + std::to_string(peer.pid) + ")";
+    return who;
+}
+
 std::string action_json(const ActionView& action) {
     std::string out;
     JsonWriter w(out);
@@ -42,15 +51,6 @@ std::string action_json(const ActionView& action) {
     }
     w.end_array().end_object();
     return out;
-}
-
-std::string describe(const Peer& peer) {
-    if (!peer.token.empty()) return "token " + peer.token + " (" + peer.address + ")";
-    if (!peer.address.empty()) return "somebody without token (" + peer.address + ")";
-    if (peer.uid < 0) return "somebody";
-    std::string who = "uid " + std::to_string(peer.uid);
-    if (peer.pid > 0) who += " (pid " + std::to_string(peer.pid) + ")";
-    return who;
 }
 
 } // namespace keepwell

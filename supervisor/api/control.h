@@ -3,14 +3,15 @@
 //
 // All calls are made on the loop and return at once. Every text that is returned as "JSON" is a
 // complete JSON value ready to be sent. An Error's code chooses the answer: ENOENT 404, EINVAL 400,
-// anything else 409. status_json() should give the same bytes while nothing changed within a
-// second, so that ETag works. Names are unit keys, display names, instances' base names,
-// GROUP:* or globs (docs/config).
+// anything else 409. Names are unit keys, display names, instances' base names, GROUP:* or globs
+// (docs/config).
 #pragma once
 
 #include "supervisor/feeds/follow_question.h"
 #include "supervisor/feeds/log_page.h"
 #include "supervisor/feeds/stream.h"
+#include "supervisor/history/range.h"
+#include "supervisor/status/status_cache.h"
 #include "units/result.h"
 #include "units/snapshot.h"
 #include "units/time.h"
@@ -71,7 +72,7 @@ class Control {
     virtual ~Control() = default;
 
     // Documents.
-    virtual std::string status_json() = 0; // the whole of status.json
+    virtual const StatusBytes& status() = 0; // the whole of status.json, see StatusCache
     virtual std::optional<UnitSnapshot> unit(const std::string& name) = 0;
     virtual std::vector<UnitSnapshot> units() = 0; // in the order of the configuration
     virtual SupervisorSnapshot supervisor() = 0;   // generated_at = now
@@ -100,6 +101,17 @@ class Control {
     // Begins; how it goes stands in runtime_json(): "upgrade":{"running","error"}. A new
     // supervisor's pid there means that it is done.
     virtual Status upgrade(const Peer&) = 0;
+
+    // The page of GET /metrics; the same bytes within a second.
+    virtual std::string metrics_text() = 0;
+
+    // What was. Answered from the history's own thread; done is called once, from inside or later.
+    // ENODATA: there is no history here, or it cannot be read now.
+    using Answer = std::function<void(Result<std::string>)>;
+    virtual void history(const std::string& name, history::Range, Answer done) = 0;
+    // Events of `since` and later, oldest first; of that very millisecond those after `sequence`.
+    virtual void past_events(WallTime since, std::uint64_t sequence, std::size_t limit,
+                             Answer done) = 0; // {"events":[…],"last":N,"more":bool}
 
     // Logs. `type`: all, errors (of all units) or a unit's name. What is read is read in the pool;
     // done is called once, on the loop, and not after this has ended.

@@ -42,10 +42,10 @@ MHD_Result take_header(void* to, MHD_ValueKind, const char* name, const char* va
         r.content_type = text;
     } else if (is(name, "X-Keepwell-Request")) {
         r.keepwell_request = text;
-    } else if (is(name, "If-None-Match")) {
-        r.if_none_match = text;
     } else if (is(name, "Last-Event-ID")) {
         r.last_event_id = text;
+    } else if (is(name, "If-None-Match")) {
+        r.if_none_match = text;
     } else if (is(name, "Authorization")) {
         r.authorization = text;
     } else if (is(name, "Cookie")) {
@@ -70,7 +70,7 @@ Connection& connection_of(MHD_Connection* connection) {
 } // namespace
 
 Exchanges::Exchanges(uv::Loop& loop, Ports ports)
-    : p_(std::move(ports)), look_timer_(loop, [this] { look(); }) {
+    : p_(std::move(ports)), streams_([this] { p_.wake(); }), look_timer_(loop, [this] { look(); }) {
     look_timer_.unref();
 }
 
@@ -86,15 +86,18 @@ bool Exchanges::on_request(MHD_Connection* connection, const char* method, const
 
 void Exchanges::begin(MHD_Connection* connection, const char* method, Exchange& exchange) {
     exchange.begun = true;
+    exchange.since = p_.clock.now();
     Request& request = exchange.request;
     Connection& arrival = connection_of(connection);
     p_.connections.expect_body(arrival);
     request.method = method;
     request.peer = arrival.peer;
+    request.address = arrival.peer.address;
     Head head{&request};
     MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header, &head);
     const auto refuse = [&](int status, std::string_view code, std::string_view message) {
         exchange.refused = Routes::error(status, code, message, p_.clock.wall());
+        exchange.refused->refused = code;
     };
     if (head.lengths > 1 || (head.lengths == 1 && head.encoded))
         refuse(400, "bad_request", "cannot read the request: its length is given twice");
@@ -107,10 +110,12 @@ void Exchanges::begin(MHD_Connection* connection, const char* method, Exchange& 
 bool Exchanges::receive(const char* data, std::size_t* size, Exchange& exchange) {
     exchange.received += *size;
     if (exchange.received > kDiscardLimit) return false;
-    if (exchange.received > kBodyLimit && !exchange.refused)
+    if (exchange.received > kBodyLimit && !exchange.refused) {
         exchange.refused = Routes::error(413, "body_too_large",
                                          "cannot read the request: its body is larger than 64 KiB",
                                          p_.clock.wall());
+        exchange.refused->refused = "body_too_large";
+    }
     if (!exchange.refused) exchange.request.body.append(data, *size);
     *size = 0;
     return true;
@@ -125,6 +130,7 @@ bool Exchanges::answer(MHD_Connection* connection, Exchange& exchange) {
         exchange.later = std::move(reply.wait->answer);
         reply = p_.handle(exchange.request, arrival, exchange.later);
     }
+    if (!reply.handler.empty()) exchange.handler = reply.handler;
     if (!reply.wait) return send(connection, exchange, std::move(reply));
     exchange.later = std::move(reply.wait->answer);
     waiting_.push_back({connection, &exchange, p_.clock.now() + reply.wait->at_most,
@@ -136,20 +142,29 @@ bool Exchanges::answer(MHD_Connection* connection, Exchange& exchange) {
 }
 
 bool Exchanges::send(MHD_Connection* connection, Exchange& exchange, Reply reply) {
+    if (!reply.refused.empty()) p_.counters->reject(reply.refused);
+    p_.counters->answered(exchange.request.method, exchange.handler, reply.status,
+                          p_.clock.now() - exchange.since);
     if (exchange.received > kBodyLimit) reply.headers.emplace_back("Connection", "close");
-    Connection& arrival = connection_of(connection);
-    const auto status = static_cast<unsigned>(reply.status);
-    ResponsePtr body;
+    ResponsePtr stream;
     if (reply.stream) {
-        p_.connections.expect_nothing(arrival);
-        body.reset(streams_.respond(connection, std::move(reply.stream)));
-        if (!body) return false;
+        stream.reset(streams_.respond(connection, std::move(reply.stream)));
+        if (!stream) return false;
+        p_.connections.expect_nothing(connection_of(connection));
     } else {
-        p_.connections.expect_taken(arrival, reply.bytes().size());
+        p_.connections.expect_taken(connection_of(connection), reply.bytes().size());
     }
+    count(exchange, reply);
+    const auto status = static_cast<unsigned>(reply.status);
     const ResponsePtr response =
-        make_response(std::move(reply), p_.security_policy(), std::move(body));
+        make_response(std::move(reply), p_.security_policy(), std::move(stream));
     return response && MHD_queue_response(connection, status, response.get()) == MHD_YES;
+}
+
+void Exchanges::count(const Exchange& exchange, const Reply& reply) {
+    if (!reply.refused.empty()) p_.counters.reject(reply.refused);
+    p_.counters.answered(exchange.request.method, exchange.handler, reply.status,
+                         p_.clock.now() - exchange.since);
 }
 
 void Exchanges::completed(MHD_Connection* connection) {
@@ -168,7 +183,6 @@ void Exchanges::look() {
 void Exchanges::resume_all() {
     stopping_ = true;
     resume(true);
-    streams_.end_all();
 }
 
 bool Exchanges::resume(bool all) {

@@ -5,6 +5,7 @@
 // a whole request and may not throw.
 #pragma once
 
+#include "supervisor/api/api_counters.h"
 #include "supervisor/api/connections.h"
 #include "supervisor/api/http_types.h"
 #include "supervisor/api/stream_body.h"
@@ -15,6 +16,7 @@
 #include <list>
 #include <optional>
 #include <string>
+#include <string_view>
 
 struct MHD_Connection;
 
@@ -25,7 +27,9 @@ struct Exchange {
     bool begun = false;
     std::optional<Reply> refused; // decided from the headers; said when the body is over
     std::size_t received = 0;
-    std::function<Reply()> later; // of a request that waits for what it has begun
+    std::function<Reply()> later;  // of a request that waits for what it has begun
+    Instant since{};               // its headers were read
+    std::string_view handler = {}; // see Reply
 };
 
 class Exchanges {
@@ -37,6 +41,7 @@ class Exchanges {
         std::function<Reply(Request&, const Connection&, const std::function<Reply()>& later)>
             handle;
         std::function<std::string()> security_policy;
+        ApiCounters& counters;
         std::function<void()> wake; // something is to be done that no descriptor tells of
     };
     Exchanges(uv::Loop&, Ports);
@@ -46,9 +51,9 @@ class Exchanges {
                     Exchange&);
     void completed(MHD_Connection*);
 
-    void notify();                                     // what is waited for may be there
-    void resume_streams() { streams_.resume_woken(); } // before each turn of the library
-    void resume_all();                                 // nobody waits from now on
+    StreamBodies& streams() { return streams_; }
+    void notify();     // what is waited for may be there
+    void resume_all(); // nobody waits from now on
     std::size_t waiting() const { return waiting_.size(); }
 
   private:
@@ -62,13 +67,14 @@ class Exchanges {
     bool receive(const char* data, std::size_t* size, Exchange&);
     bool answer(MHD_Connection*, Exchange&);
     bool send(MHD_Connection*, Exchange&, Reply);
+    void count(const Exchange&, const Reply&);
     void look();
     bool resume(bool all);
 
     Ports p_;
     std::list<Waiting> waiting_;
-    StreamBodies streams_{[this] { p_.wake(); }};
     bool stopping_ = false;
+    StreamBodies streams_;
     uv::Timer look_timer_;
 };
 

@@ -29,9 +29,11 @@ struct Request {
     std::string target; // as it came: path and query, still percent-encoded
     std::string body;
     std::string content_type, keepwell_request, if_none_match;
-    std::string last_event_id;
     std::string host, origin, fetch_site, authorization, cookie, forwarded_for;
-    bool gzip = false; // the client takes it
+    bool gzip = false;   // the client takes it
+    bool secure = false; // it came over TLS, here or at the proxy before us
+    std::string last_event_id = {};
+    std::string address = {}; // of the client; empty on the unix socket
     Peer peer;
     Caller caller;
     bool waited = false; // asked again after Reply::wait: answer now
@@ -58,6 +60,8 @@ struct Reply {
     std::vector<std::pair<std::string, std::string>> headers;
     std::optional<Wait> wait;                   // when set, the rest means nothing
     std::shared_ptr<feeds::Stream> stream = {}; // instead of the body: it goes on
+    std::string_view handler;                   // the route's pattern; empty = none was met
+    std::string refused; // the code of an answer that is given before any route
 
     std::string_view bytes() const {
         if (fixed_body) return *fixed_body;

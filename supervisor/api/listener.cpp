@@ -27,11 +27,13 @@ struct Listener::Impl {
         : ports(std::move(p)),
           name(setup.name),
           connections(ports.loop, ports.clock),
-          exchanges(ports.loop, {ports.clock, connections, ports.handle, ports.security_policy,
-                                 [this] {
-                                     run_armed = true;
-                                     run_timer.start(0);
-                                 }}),
+          exchanges(ports.loop,
+                    {ports.clock, connections, ports.handle, ports.security_policy, ports.counters,
+                     [this] {
+                         if (starved || run_armed) return;
+                         run_armed = true;
+                         run_timer.start(0);
+                     }}),
           run_timer(ports.loop, [this] { run(); }),
           prepare(ports.loop, [this] { before_wait(); }) {
         run_timer.unref();
@@ -156,6 +158,7 @@ Listener::Impl::~Impl() {
     stopping = true;
     if (!daemon) return;
     exchanges.resume_all();
+    exchanges.streams().end_all();
     MHD_quiesce_daemon(daemon.get());
     MHD_run(daemon.get());
     MHD_run(daemon.get());
@@ -169,7 +172,7 @@ void Listener::Impl::run() {
         starved = false;
         poll->start(UV_READABLE);
     }
-    exchanges.resume_streams();
+    exchanges.streams().resume_woken();
     MHD_run(daemon.get());
     // A connection that ends makes room again, but MHD listens again only in the turn after that.
     if (was_starved && !starved) MHD_run(daemon.get());

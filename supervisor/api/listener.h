@@ -34,7 +34,9 @@ class Listener {
         std::function<Reply(Request&, const Connection&, const std::function<Reply()>& later)>
             handle;
         std::function<std::string()> security_policy;
+        ApiCounters& counters;
         std::function<void(const std::string&)> report;
+        ApiCounters* counters;
     };
     static Result<std::unique_ptr<Listener>> open(const Setup&, Ports);
     ~Listener();

@@ -45,10 +45,10 @@ std::string content_security_policy(const std::vector<std::string>& ancestors) {
     return policy + "; require-trusted-types-for 'script'";
 }
 
-ResponsePtr make_response(Reply&& reply, const std::string& security_policy, ResponsePtr body) {
+ResponsePtr make_response(Reply&& reply, const std::string& security_policy, ResponsePtr stream) {
     if (!reply.fixed_body && !reply.shared_body && !reply.body.empty())
         reply.shared_body = std::make_shared<const std::string>(std::move(reply.body));
-    ResponsePtr response(body                ? body.release()
+    ResponsePtr response(stream              ? stream.release()
                          : reply.fixed_body  ? of_fixed(*reply.fixed_body)
                          : reply.shared_body ? of_shared(std::move(reply.shared_body))
                                              : of_fixed(""));

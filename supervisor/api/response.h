@@ -19,7 +19,7 @@ using ResponsePtr = std::unique_ptr<MHD_Response, ResponseCloser>;
 // The value of Content-Security-Policy. `ancestors`: who may show the panel in a frame.
 std::string content_security_policy(const std::vector<std::string>& ancestors);
 
-// Takes the reply's own body, unless one is given. nullptr: no memory.
-ResponsePtr make_response(Reply&&, const std::string& security_policy, ResponsePtr body = nullptr);
+// Takes the reply's own body, or what goes on instead of it. nullptr: no memory.
+ResponsePtr make_response(Reply&&, const std::string& security_policy, ResponsePtr stream);
 
 } // namespace keepwell::api

@@ -1,5 +1,6 @@
 #include "supervisor/api/routes.h"
 
+#include "supervisor/api/query.h"
 #include "supervisor/api/request_body.h"
 #include "supervisor/status/json_writer.h"
 #include "supervisor/status/status_document.h"
@@ -7,6 +8,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <charconv>
 
@@ -16,6 +18,8 @@ namespace {
 
 constexpr std::uint64_t kMostEvents = 10'000;
 constexpr std::uint64_t kLongestWait = 30;
+constexpr std::array<std::string_view, 2> kFormats{"json", "text"};
+constexpr std::array<std::string_view, 2> kSwitch{"0", "1"};
 
 Reply json_reply(std::string body, int status = 200) {
     Reply reply;
@@ -34,11 +38,6 @@ std::optional<std::uint64_t> number(const Target& target, const std::string& nam
     const auto [stop, error] = std::from_chars(it->second.data(), end, value);
     if (error != std::errc() || stop != end) return std::nullopt;
     return value;
-}
-
-bool asked(const Target& target, const std::string& name, std::string_view value) {
-    const auto it = target.query.find(name);
-    return it != target.query.end() && it->second == value;
 }
 
 std::string etag_of(std::string_view body) {
@@ -77,6 +76,7 @@ const std::vector<Routes::Route>& Routes::table() {
         {"GET", "api/events", Scope::Read, &Routes::get_events},
         {"GET", "api/runtime", Scope::Control, &Routes::get_runtime},
         {"GET", "api/actions/*", Scope::Read, &Routes::get_action},
+        {"GET", "metrics", Scope::Metrics, &Routes::get_metrics},
         {"POST", "api/actions", Scope::Control, &Routes::post_actions},
         {"POST", "api/services/*/beat", Scope::Heartbeat, &Routes::post_beat},
         {"POST", "api/services/*/*", Scope::Control, &Routes::post_service},
@@ -84,12 +84,20 @@ const std::vector<Routes::Route>& Routes::table() {
         {"POST", "api/config/reload", Scope::Control, &Routes::post_reload},
         {"POST", "api/shutdown", Scope::Control, &Routes::post_shutdown},
         {"POST", "api/upgrade", Scope::Control, &Routes::post_upgrade},
-        {"GET", "api/logs", Scope::Logs, &Routes::get_logs},
-        {"GET", "api/logs/stream", Scope::Logs, &Routes::get_log_stream},
-        {"GET", "api/events/stream", Scope::Read, &Routes::get_event_stream},
+        {"GET", "api", Scope::Open, &Routes::get_routes},
+        {"GET", "api/alerts", Scope::Read, &Routes::get_alerts},
+        {"GET", "api/alerts/history", Scope::Read, &Routes::get_alerts},
+        {"POST", "api/alerts/*/*", Scope::Control, &Routes::post_alert},
+        {"POST", "api/heartbeat/*", Scope::Heartbeat, &Routes::post_beat},
+        {"GET", "api/fleet", Scope::Read, &Routes::get_fleet},
+        {"GET", "api/fleet/targets", Scope::Read, &Routes::get_fleet_targets},
+        {"GET", "api/history/*", Scope::Read, &Routes::get_history},
         {"GET", "api/session", Scope::Open, &Routes::get_session},
         {"POST", "api/login", Scope::Open, &Routes::post_login},
         {"POST", "api/logout", Scope::Open, &Routes::post_logout},
+        {"GET", "api/logs", Scope::Logs, &Routes::get_logs},
+        {"GET", "api/logs/stream", Scope::Logs, &Routes::get_log_stream},
+        {"GET", "api/events/stream", Scope::Read, &Routes::get_event_stream},
     };
     return routes;
 }
@@ -107,8 +115,10 @@ Reply Routes::dispatch(const Call& call) {
         if (!matches(route.pattern, call.target.segments)) continue;
         other = &route;
         if (route.method != method) continue;
-        if (auto refused = denied(call.request, route.scope)) return *refused;
-        return (this->*route.handler)(call);
+        auto refused = denied(call.request, route.scope);
+        Reply reply = refused ? std::move(*refused) : (this->*route.handler)(call);
+        reply.handler = route.pattern;
+        return reply;
     }
     if (other == nullptr && method == "GET")
         if (auto file = files_.find(call.request, call.target.segments)) return *file;
@@ -172,14 +182,20 @@ Reply Routes::success(std::string_view data) const {
     return json_reply(std::move(out));
 }
 
-Reply Routes::get_status(const Call& call) {
-    Reply reply = json_reply(control_.status_json());
-    const std::string etag = etag_of(reply.body);
-    if (etag_matches(call.request.if_none_match, etag)) {
-        reply.status = 304;
-        reply.body.clear();
+// What docs/openapi.yaml describes, for people and for the test that compares the two.
+Reply Routes::get_routes(const Call&) {
+    Reply reply;
+    JsonWriter w(reply.body);
+    w.begin_object();
+    w.key("routes").begin_array();
+    for (const auto& route : table()) {
+        w.begin_object();
+        w.member("method", route.method);
+        w.member("path", "/" + std::string(route.pattern));
+        w.member("scope", to_string(route.scope));
+        w.end_object();
     }
-    reply.headers.emplace_back("ETag", etag);
+    w.end_array().end_object();
     return reply;
 }
 
@@ -191,7 +207,9 @@ Reply Routes::get_daemons(const Call&) {
 Reply Routes::get_daemon(const Call& call) {
     const auto unit = control_.unit(call.at(3));
     if (!unit) return unknown_service(call.at(3));
-    if (!asked(call.target, "format", "text")) return success(daemon_json(*unit, clock_.wall()));
+    const auto format = one_of(call.target, "format", kFormats);
+    if (!format) return fail(400, "bad_request", use_one_of("format", kFormats));
+    if (*format != "text") return success(daemon_json(*unit, clock_.wall()));
     Reply reply = json_reply(unit->ok ? "OK\n" : "NOT_OK\n");
     reply.content_type = "text/plain; charset=utf-8";
     return reply;
@@ -221,9 +239,11 @@ Reply Routes::get_ready(const Call&) {
 }
 
 Reply Routes::get_health(const Call& call) {
+    const auto strict = one_of(call.target, "strict", kSwitch);
+    if (!strict) return fail(400, "bad_request", use_one_of("strict", kSwitch));
     const auto units = control_.units();
     Reply reply = json_reply(health_json(units, control_.supervisor()));
-    if (asked(call.target, "strict", "1") && overall_status(units) != "healthy") reply.status = 503;
+    if (*strict == "1" && overall_status(units) != "healthy") reply.status = 503;
     return reply;
 }
 
@@ -240,6 +260,7 @@ Reply Routes::get_explain(const Call& call) {
 }
 
 Reply Routes::get_events(const Call& call) {
+    if (call.target.query.count("since_time") != 0) return get_past_events(call);
     const auto since = number(call.target, "since", 0);
     const auto limit = number(call.target, "limit", 1000);
     const auto wait = number(call.target, "wait", 0);

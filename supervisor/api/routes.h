@@ -12,6 +12,7 @@
 #include "supervisor/api/target.h"
 #include "units/ports/clock.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,7 @@ class Routes {
     static const std::vector<Route>& table();
 
     Reply get_status(const Call&);
+    Reply status_with_logs(const Call&, std::size_t lines);
     Reply get_daemons(const Call&);
     Reply get_daemon(const Call&);
     Reply get_supervisor_health(const Call&);
@@ -55,6 +57,7 @@ class Routes {
     Reply get_events(const Call&);
     Reply get_runtime(const Call&);
     Reply get_action(const Call&);
+    Reply get_metrics(const Call&);
     Reply post_service(const Call&);
     Reply post_beat(const Call&);
     Reply post_actions(const Call&);
@@ -63,15 +66,25 @@ class Routes {
     Reply reloaded(Result<std::string>) const;
     Reply post_shutdown(const Call&);
     Reply post_upgrade(const Call&);
+    Reply get_history(const Call&);
+    Reply get_past_events(const Call&);
+    Reply ask_past(const std::function<void(Control::Answer)>& ask);
+    Reply past(const Result<std::string>&) const;
+
+    Reply get_alerts(const Call&);
+    Reply post_alert(const Call&);
+    Reply get_fleet(const Call&);
+    Reply get_fleet_targets(const Call&);
+    Reply get_routes(const Call&);
+    Reply get_session(const Call&);
+    Reply post_login(const Call&);
+    Reply post_logout(const Call&);
     Reply get_logs(const Call&);
     Reply get_log_stream(const Call&);
     Reply get_event_stream(const Call&);
     Reply streamed(const Result<std::shared_ptr<feeds::Stream>>&) const;
     Reply logs_read(const feeds::LogPlaces&, const Result<feeds::LogPage>&, const std::string& type,
                     bool text) const;
-    Reply get_session(const Call&);
-    Reply post_login(const Call&);
-    Reply post_logout(const Call&);
 
     Reply dispatch(const Call&);
     std::optional<Reply> denied(const Request&, Scope) const;

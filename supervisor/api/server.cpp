@@ -118,6 +118,7 @@ struct ApiServer::Impl {
     std::optional<api::TlsIdentity> tls;
     std::shared_ptr<void> reading_tls;
     api::ListeningSocket socket;
+    ApiCounters counters;
     api::Access access;
     api::StaticFiles files;
     Routes routes;
@@ -141,12 +142,15 @@ void ApiServer::Impl::make_rules() {
 }
 
 api::Listener::Ports ApiServer::Impl::ports(bool local, bool loopback) {
-    return {loop, clock,
+    return {loop,
+            clock,
             [this, local, loopback](Request& r, const api::Connection& c,
                                     const std::function<Reply()>& later) {
                 return handle(r, c, later, local, loopback);
             },
-            [this] { return security_policy; }, report};
+            [this] { return security_policy; },
+            counters,
+            report};
 }
 
 Status ApiServer::Impl::open() {
@@ -237,6 +241,7 @@ std::optional<Reply> ApiServer::Impl::refuse(Request& request, const api::Connec
     const auto& rules = local ? local_rules : tcp_rules;
     if (const auto refusal = api::inspect(rules, request, connection.own_address)) {
         Reply reply = failure(refusal->status, refusal->code, refusal->message);
+        reply.refused = refusal->code;
         if (refusal->status == 405) reply.headers.emplace_back("Allow", "GET, HEAD, POST");
         return reply;
     }
@@ -247,6 +252,7 @@ std::optional<Reply> ApiServer::Impl::refuse(Request& request, const api::Connec
     }
     if (spec.behind_proxy && !request.forwarded_for.empty())
         request.peer.address = forwarded_address(request.forwarded_for);
+    request.secure = spec.tls.has_value() || spec.behind_proxy;
     access.identify(request, anonymous_scopes(spec, loopback));
     return std::nullopt;
 }
@@ -314,6 +320,8 @@ std::size_t ApiServer::waiting() const {
     impl_->each([&](const api::Listener& l) { n += l.waiting(); });
     return n;
 }
+
+ApiCounters& ApiServer::counters() { return impl_->counters; }
 
 void ApiServer::set(const ApiSpec& api) {
     impl_->spec = api;

@@ -8,6 +8,7 @@
 // server; a TCP address that cannot be had is reported and tried again.
 #pragma once
 
+#include "supervisor/api/api_counters.h"
 #include "supervisor/api/control.h"
 #include "units/ports/clock.h"
 #include "units/result.h"
@@ -45,6 +46,7 @@ class ApiServer {
     // requests are looked at every 50 ms anyhow.
     void notify();
     std::size_t waiting() const; // requests that are waiting
+    ApiCounters& counters();     // of what was answered, for /metrics
     // Another configuration; addresses stay as they are, certificates are read anew.
     void set(const ApiSpec&);
     // Where TCP clients find it: "http://127.0.0.1:5001".

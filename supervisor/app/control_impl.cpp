@@ -32,8 +32,6 @@ Result<UnitIndex> ControlImpl::one(const std::string& name) const {
     return found->front();
 }
 
-std::string ControlImpl::status_json() { return p_.fleet.document().render(p_.supervisor()); }
-
 std::optional<UnitSnapshot> ControlImpl::unit(const std::string& name) {
     const auto i = one(name);
     if (!i) return std::nullopt;
@@ -86,6 +84,7 @@ Result<std::string> ControlImpl::act(const ActionRequest& request) {
     const auto units = p_.fleet.resolve(request.names);
     if (!units) return units.error();
     if (p_.fleet.shutting_down()) return Error{"cannot do that: keepwell is shutting down", 0};
+    p_.status.changed();
     auto& engine = p_.fleet.engine();
     if (request.verb == Verb::Reload)
         for (const UnitIndex i : *units)
@@ -195,6 +194,7 @@ Result<std::string> ControlImpl::enable_check(const std::string& name, const std
     p_.fleet.timeline().add(
         spec.key, "audit",
         fmt::format("{}: check {} {}", describe(peer), check, enabled ? "enabled" : "disabled"));
+    p_.status.changed();
     p_.fleet.checks().set_enabled(*i, *index, enabled);
     p_.fleet.engine().post(*i, event::CheckEnabled{*index, enabled}, {"", describe(peer), -1});
     const UnitSnapshot s = p_.fleet.snapshot(*i);
@@ -206,6 +206,7 @@ Status ControlImpl::beat(const std::string& name) {
     if (!units) return units.error();
     for (const UnitIndex i : *units)
         if (const Status taken = p_.fleet.beat(i); !taken) return taken;
+    p_.status.changed();
     return Done{};
 }
 
@@ -219,5 +220,16 @@ Status ControlImpl::shutdown(const Peer& peer, bool leave) {
 }
 
 Status ControlImpl::upgrade(const Peer& peer) { return p_.upgrade(describe(peer)); }
+
+void ControlImpl::history(const std::string& name, history::Range range, Answer done) {
+    const auto i = one(name);
+    if (!i) return done(i.error());
+    p_.past.history(*i, range, std::move(done));
+}
+
+void ControlImpl::past_events(WallTime since, std::uint64_t sequence, std::size_t limit,
+                              Answer done) {
+    p_.past.events(since, sequence, limit, std::move(done));
+}
 
 } // namespace keepwell

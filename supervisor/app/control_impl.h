@@ -5,6 +5,7 @@
 #include "supervisor/api/control.h"
 #include "supervisor/app/feed_service.h"
 #include "supervisor/app/fleet.h"
+#include "supervisor/app/past.h"
 
 #include <functional>
 #include <map>
@@ -26,13 +27,16 @@ class ControlImpl final : public Control {
         std::function<Status(const std::string& who, bool leave)> shutdown;
         std::function<Status(const std::string& who)> upgrade;
         ProcessHost& processes;
+        StatusCache& status;
+        std::function<std::string()> metrics_text;
+        Past& past;
         uv::Loop& loop; // whose pool reads logs
         std::function<FeedService&()> feeds;
         std::function<void()> read; // what a request waits for may be there
     };
     explicit ControlImpl(Ports ports) : p_(std::move(ports)) {}
 
-    std::string status_json() override;
+    const StatusBytes& status() override { return p_.status.get(); }
     std::optional<UnitSnapshot> unit(const std::string& name) override;
     std::vector<UnitSnapshot> units() override;
     SupervisorSnapshot supervisor() override { return p_.supervisor(); }
@@ -50,6 +54,9 @@ class ControlImpl final : public Control {
                        std::function<void(Result<std::string>)> done) override;
     Status shutdown(const Peer&, bool leave) override;
     Status upgrade(const Peer&) override;
+    std::string metrics_text() override { return p_.metrics_text(); }
+    void history(const std::string& name, history::Range, Answer) override;
+    void past_events(WallTime since, std::uint64_t sequence, std::size_t limit, Answer) override;
     Result<feeds::LogPlaces> log_places(const std::string& type) override;
     void read_logs(std::shared_ptr<const feeds::LogPlaces>, feeds::LogQuestion,
                    LogsRead done) override;

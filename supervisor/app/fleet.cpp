@@ -61,7 +61,11 @@ Fleet::Fleet(Ports ports, StateFile& state, WantedStore& wanted, EventStore& eve
                 },
                 [this](UnitIndex i) { return survivors(i); }}),
       ready_timer_(p_.loop, [this] { poll_ready_logs(); }),
-      restarts_per_minute_(spec.restarts_per_minute) {}
+      recorder_(p_.clock),
+      restarts_per_minute_(spec.restarts_per_minute) {
+    lag_.on_turn(
+        [this](Duration d) { loop_lag_.observe(std::chrono::duration<double>(d).count()); });
+}
 
 Fleet::~Fleet() = default;
 
@@ -76,6 +80,7 @@ UnitIndex Fleet::add_unit(UnitSpec spec, bool restore) {
             if (auto old = decode_record(it->second, spec)) record = std::move(*old);
     const UnitIndex i = engine_.add(std::move(spec), std::move(record));
     views_[i] = UnitView{};
+    remember(i);
     dirty_.insert(i);
     p_.log_added(engine_.spec(i).key, engine_.spec(i).log);
     p_.processes.watch(engine_.spec(i));
@@ -384,6 +389,8 @@ void Fleet::on_step(const StepInfo& info) {
     views_[info.unit].step(info, p_.clock.wall());
     if (info.changed) save(info);
     timeline_.record(info);
+    tally_.step(info);
+    remember(info);
     count_trips(info);
     stale_ += info.after.stale_events - info.before.stale_events;
     if (const auto* e = std::get_if<event::Exited>(&info.event))
@@ -433,7 +440,9 @@ void Fleet::on_erased(UnitIndex i, const std::string& key) {
     port_searches_.erase(i);
     sayings_.erase(i);
     freer_.forget(key);
+    recorder_.end(i);
     views_.erase(i);
+    tally_.forget(i);
     dirty_.erase(i);
     erased_.push_back(key);
     state_.erase(key);

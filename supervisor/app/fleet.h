@@ -18,8 +18,10 @@
 #include "supervisor/engine/unit_view.h"
 #include "supervisor/engine/wanted.h"
 #include "supervisor/feeds/feed_source.h"
+#include "supervisor/history/rows.h"
 #include "supervisor/logs/log_reader.h"
 #include "supervisor/logs/log_scan.h"
+#include "supervisor/metrics/page.h"
 #include "supervisor/notify/notify_message.h"
 #include "supervisor/status/status_document.h"
 #include "supervisor/systemd/journal.h"
@@ -37,6 +39,14 @@
 #include <unordered_set>
 
 namespace keepwell {
+
+// Who writes down what happens; see supervisor/app/past.h.
+class PastListener {
+  public:
+    virtual ~PastListener() = default;
+    virtual void on_line(const TimelineLine&) = 0;
+    virtual void on_change(history::ChangeRow) = 0;
+};
 
 class Fleet final : public EngineListener, public ProcessListener, public SightListener {
   public:
@@ -104,15 +114,27 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
     // For the API: every stream of lines that the unit has.
     void add_feed_sources(UnitIndex, std::vector<feeds::FeedSource>& to) const;
     StatusDocument& document(); // brought up to date with what changed
+    bool has_news() const;      // since the document was last rendered
     void tick();                // one history step for every unit
     // Those of an instance that lives no more are dropped.
     void set_figures(UnitIndex, const std::string& key, Generation, ProcessFigures);
+    void add_cpu(UnitIndex, const std::string& key, metrics::CpuSeconds); // since the last sample
+    // For /metrics, in the order of the configuration; valid until the next event.
+    std::vector<metrics::UnitRow> metrics_rows();
+    const metrics::Histogram& loop_lag() const { return loop_lag_; }
     void add_host_step(const HostMetrics&, Duration step); // of their short history
     void set_log(const std::string& key, std::uint64_t dropped, const std::string& error);
     // A log file that the daemon itself writes got another name; its reload_command opens it anew.
     bool can_reopen_log(const std::string& key) const;
     void reopen_log(const std::string& key);
     std::uint64_t stale_events() const { return stale_; }
+
+    // For the history.
+    void set_past(PastListener*); // or none
+    history::Recorder& recorder() { return recorder_; }
+    std::vector<std::pair<std::string, char>> step_letters() const;         // of the last tick
+    void restore_steps(const std::string& key, const std::string& letters); // before the own ones
+    bool set_uptime(const std::string& key, const UptimeRatios&);           // is it news?
 
     // EngineListener
     void on_step(const StepInfo&) override;
@@ -181,6 +203,10 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
     std::vector<std::string> missing_limits(UnitIndex) const;
     void free_port(UnitIndex, Duration timeout);
     void save(const StepInfo&);
+    void remember(UnitIndex);
+    void sync_recorder(UnitIndex);
+    void remember(const StepInfo&);
+    void remember(const Observation&, bool counts);
     void check_shutdown();
     void order_document();
     UnitView::Context context(UnitIndex) const;
@@ -188,6 +214,8 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
 
     Ports p_;
     uv::LagMeter lag_;
+    metrics::Histogram loop_lag_{metrics::kLagBounds};
+    metrics::Tally tally_;
     StateFile& state_;
     WantedStore& wanted_;
     SupervisorSpec supervisor_;
@@ -226,6 +254,8 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
         std::optional<Instant> refused_at, told_at; // a MAINPID, and when it was said
     };
     std::unordered_map<UnitIndex, Saying> sayings_;
+    history::Recorder recorder_;
+    PastListener* past_ = nullptr;
     std::string shutdown_id_;
     std::function<void()> shutdown_done_;
     std::uint64_t stale_ = 0;

@@ -51,8 +51,10 @@ void Fleet::observe(const Observation& o) {
     const CheckSpec& check = spec.checks[o.check];
     log_scans_.started(spec.key);
     views_[o.unit].observe(spec, o, p_.clock.wall());
+    tally_.observe(spec, o, p_.clock.wall());
     const bool stalled =
         lag_.stalled_since(p_.clock.now() - o.took) || o.took > check.timeout + kStallSlack;
+    remember(o, !stalled);
     const bool soft = spec.kind == UnitKind::External && o.soft && o.outcome == CheckOutcome::Fail;
     const event::CheckResult result{o.generation,
                                     o.check,
@@ -112,6 +114,7 @@ void Fleet::settle_watches(UnitIndex i, CheckIndex c, const std::string& failure
         const std::string text =
             w.failed.empty() ? "all checks pass" : fmt::format("{}", fmt::join(w.failed, "; "));
         actions_.set(w.action, spec.key, w.failed.empty(), text);
+        p_.changed(); // who asked for the checks wants to see what they say
         it = check_watches_.erase(it);
     }
 }

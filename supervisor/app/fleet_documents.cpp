@@ -50,9 +50,12 @@ StatusDocument& Fleet::document() {
     return document_;
 }
 
+bool Fleet::has_news() const { return !dirty_.empty() || !erased_.empty() || document_.changed(); }
+
 void Fleet::tick() {
     for (const UnitIndex i : engine_.all()) {
         views_[i].tick(engine_.record(i));
+        sync_recorder(i);
         dirty_.insert(i);
     }
 }
@@ -61,7 +64,25 @@ void Fleet::set_figures(UnitIndex i, const std::string& key, Generation g, Proce
     if (engine_.find(key) != i) return;
     const UnitRecord& r = engine_.record(i);
     if (!r.main_alive || r.generation != g) return;
+    recorder_.figures(i, f.cpu_percent, f.memory_bytes);
     if (views_[i].set_figures(std::move(f))) dirty_.insert(i);
+}
+
+void Fleet::add_cpu(UnitIndex i, const std::string& key, metrics::CpuSeconds used) {
+    if (engine_.find(key) == i) tally_.add_cpu(i, used);
+}
+
+std::vector<metrics::UnitRow> Fleet::metrics_rows() {
+    std::vector<metrics::UnitRow> rows;
+    for (const std::string& key : order()) {
+        const auto i = engine_.find(key);
+        if (!i || engine_.retiring(*i)) continue;
+        metrics::UnitTally& tally = tally_.of(*i);
+        tally.align(engine_.spec(*i));
+        tally.stamp(engine_.record(*i), p_.clock);
+        rows.push_back({&engine_.spec(*i), &engine_.record(*i), &tally, &views_[*i].figures()});
+    }
+    return rows;
 }
 
 void Fleet::add_host_step(const HostMetrics& m, Duration step) {

@@ -142,15 +142,21 @@ const LogSpec& LogBook::spec_of(const std::string& key) const {
 }
 
 void LogBook::take(const std::string& key, Generation generation, int pipe_fd) {
-    add(key, generation, pipe_fd, spec_of(key));
+    add(key, key, generation, pipe_fd);
 }
 
 void LogBook::take_errors(const std::string& key, Generation generation, int pipe_fd) {
-    add(errors_key(key), generation, pipe_fd, spec_of(key));
+    add(key, errors_key(key), generation, pipe_fd);
 }
 
-void LogBook::add(const std::string& name, Generation generation, int pipe_fd,
-                  const LogSpec& spec) {
+const LogTally& LogBook::tally(const std::string& key) const {
+    static const LogTally kNone;
+    const auto it = books_.find(key);
+    return it == books_.end() ? kNone : *it->second.tally;
+}
+
+void LogBook::add(const std::string& key, const std::string& name, Generation generation,
+                  int pipe_fd) {
     auto* mover = mover_of(name);
     if (!mover) {
         ::close(pipe_fd);
@@ -160,7 +166,8 @@ void LogBook::add(const std::string& name, Generation generation, int pipe_fd,
     source.key = name;
     source.generation = generation;
     source.pipe_fd = pipe_fd;
-    source.spec = spec;
+    source.spec = spec_of(key);
+    if (const auto it = books_.find(key); it != books_.end()) source.tally = it->second.tally;
     mover->add(std::move(source));
 }
 

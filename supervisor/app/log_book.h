@@ -35,7 +35,8 @@ class LogBook {
     void forget(const std::string& key);
     void take(const std::string& key, Generation, int pipe_fd); // owns pipe_fd
     void take_errors(const std::string& key, Generation, int pipe_fd);
-    void close() { // what is not moved yet stays in the pipes
+    const LogTally& tally(const std::string& key) const; // of both its outputs
+    void close() {                                       // what is not moved yet stays in the pipes
         file_timer_.stop();
         movers_.clear();
         packer_.reset();
@@ -44,11 +45,12 @@ class LogBook {
   private:
     struct Book {
         LogSpec spec;
-        LogReport last[2];                                // of stdout and of stderr
+        LogReport last[2]; // of stdout and of stderr
+        std::shared_ptr<LogTally> tally = std::make_shared<LogTally>();
         std::chrono::steady_clock::time_point reopened{}; // when the child was told to do so
     };
     LogMover* mover_of(const std::string& name);
-    void add(const std::string& name, Generation, int pipe_fd, const LogSpec&);
+    void add(const std::string& key, const std::string& name, Generation, int pipe_fd);
     void on_report(LogReport);
     void look_at_files(); // those that children write themselves
     const LogSpec& spec_of(const std::string& key) const;

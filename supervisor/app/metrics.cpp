@@ -44,6 +44,7 @@ struct Metrics::UnitsJob {
 struct Metrics::HostJob {
     std::vector<std::string> paths;
     HostMetrics result;
+    SelfFigures self;
 };
 
 Metrics::Metrics(uv::Loop& loop, Fleet& fleet, std::function<void()> on_status)
@@ -69,9 +70,14 @@ void Metrics::begin_host(bool is_step) {
     auto job = std::make_shared<HostJob>();
     job->paths = spec_.paths;
     host_work_ = uv::run_in_pool(
-        loop_, [job, sampler = host_sampler_] { job->result = sampler->sample(job->paths); },
+        loop_,
+        [job, sampler = host_sampler_] {
+            job->self = sample_self(); // before what a dead network disk may hold up
+            job->result = sampler->sample(job->paths);
+        },
         [this, job, is_step] {
             host_work_.reset();
+            self_ = job->self;
             take(std::move(job->result), is_step);
             if (job->paths != spec_.paths) begin_host(false); // a reload came meanwhile
         });
@@ -107,9 +113,15 @@ void Metrics::begin_units() {
 }
 
 void Metrics::take(const UnitsJob& job) {
-    for (std::size_t n = 0; n < job.figures.size(); ++n)
+    const double ticks = ticks_per_second();
+    for (std::size_t n = 0; n < job.figures.size(); ++n) {
+        const TreeFigures& f = job.figures[n];
+        fleet_.add_cpu(job.indices[n], job.keys[n],
+                       {static_cast<double>(f.user_ticks) / ticks,
+                        static_cast<double>(f.system_ticks) / ticks});
         fleet_.set_figures(job.indices[n], job.keys[n], job.generations[n],
-                           figures_of(job.figures[n], host_.memory_total));
+                           figures_of(f, host_.memory_total));
+    }
 }
 
 } // namespace keepwell

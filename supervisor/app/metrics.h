@@ -9,6 +9,7 @@
 #include "supervisor/app/fleet.h"
 #include "supervisor/uv/loop.h"
 #include "watchers/host_sampler.h"
+#include "watchers/self_sampler.h"
 #include "watchers/tree_sampler.h"
 
 #include <functional>
@@ -22,6 +23,7 @@ class Metrics {
     Metrics(uv::Loop&, Fleet&, std::function<void()> on_status);
     void start(const MetricsSpec&); // also with other settings, at any time
     const HostMetrics& host() const { return host_; }
+    const SelfFigures& self() const { return self_; } // sampled with the host
 
   private:
     struct HostJob;
@@ -36,6 +38,7 @@ class Metrics {
     std::function<void()> on_status_;
     MetricsSpec spec_;
     HostMetrics host_;
+    SelfFigures self_;
     std::string host_status_;                   // its words, to know a change
     std::shared_ptr<HostSampler> host_sampler_; // each used by one job at a time
     std::shared_ptr<TreeSampler> tree_sampler_;

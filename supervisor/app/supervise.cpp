@@ -6,15 +6,18 @@
 #include "supervisor/app/log_book.h"
 #include "supervisor/app/manager_notice.h"
 #include "supervisor/app/metrics.h"
+#include "supervisor/app/metrics_page.h"
 #include "supervisor/app/open_api.h"
+#include "supervisor/app/past.h"
+#include "supervisor/app/process_setup.h"
 #include "supervisor/app/reload.h"
+#include "supervisor/app/runtime_json.h"
 #include "supervisor/app/unit_hosts.h"
 #include "supervisor/config/last_good.h"
 #include "supervisor/net/cares_client.h"
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
 #include "supervisor/notify/notify_sockets.h"
-#include "supervisor/status/json_writer.h"
 #include "supervisor/status/status_writer.h"
 #include "supervisor/uv/pool_offload.h"
 
@@ -22,7 +25,6 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <malloc.h>
-#include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
 
@@ -31,27 +33,7 @@ namespace keepwell {
 namespace {
 
 constexpr std::uint64_t kSettleMs = 20;
-constexpr std::uint64_t kHistoryMs = 30'000;
 constexpr std::size_t kEventsBack = 4000;
-
-std::string host_name() {
-    char name[256] = {};
-    return gethostname(name, sizeof name - 1) == 0 ? name : "unknown";
-}
-
-void set_up_log(const std::string& level) {
-    spdlog::set_default_logger(spdlog::stderr_logger_mt("keepwell"));
-    spdlog::set_pattern("%Y-%m-%dT%H:%M:%S.%e %l %v");
-    spdlog::set_level(spdlog::level::from_str(level));
-}
-
-// Threads that allocate little share one arena, and what is large for a moment (documents, a
-// configuration) goes back to the system instead of leaving holes.
-void keep_memory_small() {
-    mallopt(M_ARENA_MAX, 1);
-    mallopt(M_MMAP_THRESHOLD, 64 << 10);
-    mallopt(M_TRIM_THRESHOLD, 128 << 10);
-}
 
 class Supervisor {
   public:
@@ -63,6 +45,7 @@ class Supervisor {
     KeeperClient::Hooks keeper_hooks();
     NotifySockets::Hooks notify_hooks();
     StatusWriter::Documents render();
+    std::string render_status();
     SupervisorSnapshot snapshot();
     std::string runtime_json();
     Result<std::string> take_reload(bool dry, const std::string& who, LoadResult fresh);
@@ -102,15 +85,18 @@ class Supervisor {
     UnitHosts hosts_;
     std::unique_ptr<StatusWriter> writer_;
     Fleet fleet_;
+    StatusCache status_;
+    Past past_;
     ControlImpl control_;
     FeedService feeds_;
     Metrics metrics_;
+    MetricsPage metrics_page_;
     ManagerNotice notice_;
     std::unique_ptr<ApiServer> api_;
     // A restart is a burst of changes; the document is made once it is over, so that no spawn waits
     // for it.
     bool settling_ = false;
-    uv::Timer settle_, alive_, history_;
+    uv::Timer settle_, alive_;
     std::shared_ptr<void> saving_;
     ReloadQueue reloads_;
     bool leaving_ = false, upgrading_ = false;
@@ -162,12 +148,20 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                   hosts_.ask_systemd(check, std::move(done));
               }},
              *state_, wanted_, events_, spec()),
+      status_(clock_, {[this] { return render_status(); }, [this] { return fleet_.has_news(); }},
+              spec().status_interval),
+      past_({loop_, clock_, fleet_, [this] { changed(); },
+             [this] {
+                 if (api_) api_->notify();
+             },
+             [](const std::string& text) { spdlog::warn("{}", text); }}),
       control_({fleet_, clock_, [this] { return snapshot(); }, [this] { return runtime_json(); },
                 [this](bool dry, const std::string& who, auto done) {
                     reloads_.ask({dry, who, std::move(done)});
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
-                [this](const std::string& who) { return begin_upgrade(who); }, keeper_, loop_,
+                [this](const std::string& who) { return begin_upgrade(who); }, keeper_, status_,
+                [this] { return metrics_page_.text(); }, past_, loop_,
                 [this]() -> FeedService& { return feeds_; },
                 [this] {
                     if (api_) api_->notify();
@@ -175,10 +169,13 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
       feeds_({loop_, clock_, fleet_, [this] { return snapshot(); },
               [this](const std::string& type) { return control_.log_places(type); },
               [this] {
-                  const ApiSpec& api = spec().api;
-                  return FeedService::Limits{api.max_streams, api.max_streams_per_address};
+                  return FeedService::Limits{spec().api.max_streams,
+                                             spec().api.max_streams_per_address};
               }}),
       metrics_(loop_, fleet_, [this] { changed(); }),
+      metrics_page_({clock_, fleet_, metrics_, logs_, [this] { return writer_.get(); },
+                     [this] { return api_ ? &api_->counters() : nullptr; }},
+                    note_.empty()),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),
       settle_(loop_,
@@ -188,7 +185,6 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                   notice_.changed();
               }),
       alive_(loop_, [this] { keeper_.alive(); }),
-      history_(loop_, [this] { fleet_.tick(); }),
       reloads_({loop_, options_.load,
                 [this](bool dry) {
                     if (!dry) notice_.reloading();
@@ -271,6 +267,7 @@ NotifySockets::Hooks Supervisor::notify_hooks() {
 }
 
 void Supervisor::changed() {
+    status_.changed();
     if (api_) api_->notify();
     feeds_.changed();
     if (settling_) return;
@@ -288,7 +285,7 @@ void Supervisor::on_log(const LogReport& r) {
 
 SupervisorSnapshot Supervisor::snapshot() {
     SupervisorSnapshot s;
-    s.sequence = ++sequence_;
+    s.sequence = sequence_;
     s.generated_at = clock_.wall();
     s.started_at = started_at_;
     s.host = host_name();
@@ -302,40 +299,21 @@ SupervisorSnapshot Supervisor::snapshot() {
     return s;
 }
 
+std::string Supervisor::render_status() {
+    ++sequence_;
+    return fleet_.document().render(snapshot());
+}
+
 StatusWriter::Documents Supervisor::render() {
-    const SupervisorSnapshot s = snapshot();
-    StatusDocument& document = fleet_.document();
-    return {document.render(s), document.render_history(s)};
+    const auto bytes = status_.make();
+    return {*bytes, fleet_.document().render_history(snapshot())};
 }
 
 std::string Supervisor::runtime_json() {
-    std::string out;
-    JsonWriter w(out);
-    w.begin_object()
-        .member("version", KEEPWELL_VERSION)
-        .member("pid", getpid())
-        .member("keeper_pid", keeper_.keeper_pid());
-    w.member("started_at", started_at_)
-        .member("runtime_dir", spec().runtime_dir)
-        .member("state_dir", spec().state_dir);
-    w.member("listen", api_ ? api_->addresses() : std::vector<std::string>{})
-        .member("log_dir", spec().log_dir)
-        .member("status_file", spec().status_file)
-        .member("config", loaded_.files)
-        .member("redact", spec().redact);
-    fleet_.write_logs(w.member("safe", options_.safe && note_ == kSafeNote).key("logs"));
-    w.key("upgrade")
-        .begin_object()
-        .member("running", upgrading_)
-        .member("error", upgrade_error_)
-        .end_object();
-    w.member("dry_run", spec().dry_run)
-        .member("note", note_)
-        .member("stale_events", fleet_.stale_events());
-    w.key("warnings").begin_array();
-    for (const auto& m : loaded_.warnings) w.value(to_string(m));
-    w.end_array().end_object();
-    return out;
+    return keepwell::runtime_json({loaded_, fleet_, keeper_.keeper_pid(), started_at_,
+                                   api_ ? api_->addresses() : std::vector<std::string>{},
+                                   options_.safe && note_ == kSafeNote, upgrading_, upgrade_error_,
+                                   note_});
 }
 
 Result<std::string> Supervisor::take_reload(bool dry, const std::string& who, LoadResult fresh) {
@@ -343,6 +321,7 @@ Result<std::string> Supervisor::take_reload(bool dry, const std::string& who, Lo
         return Error{"cannot reload: keepwell is shutting down", 0};
     if (dry) return apply_reload(fleet_, std::move(fresh), true);
     auto result = apply(who, std::move(fresh));
+    metrics_page_.reloaded(static_cast<bool>(result));
     if (fleet_.reconciled()) notice_.ready();
     return result;
 }
@@ -361,9 +340,11 @@ Result<std::string> Supervisor::apply(const std::string& who, LoadResult fresh) 
     std::vector<UnitSpec>().swap(loaded_.config.units);
     malloc_trim(0);
     note_.clear();
+    status_.set_interval(spec().status_interval);
     if (writer_) writer_->set_interval(spec().status_interval);
     if (api_) api_->set(api_spec(spec()));
     if (frozen.metrics != spec().metrics) metrics_.start(spec().metrics);
+    past_.apply(spec().history);
     spdlog::set_level(spdlog::level::from_str(spec().log_level));
     keep_last_good(loaded_);
     return result;
@@ -473,13 +454,14 @@ Result<int> Supervisor::run() {
     keeper_.set_log_directory(spec().log_dir);
     keeper_.start();
     keeper_.alive();
-    history_.start(kHistoryMs, kHistoryMs);
+    past_.start(options_.safe ? "" : spec().state_dir + "/history.db", spec().history);
     metrics_.start(spec().metrics);
     writer_->start();
     if (!options_.safe) keep_last_good(loaded_);
     loop_.run();
     feeds_.end_all();
     api_.reset();
+    past_.close();
     logs_.close();
     return exit_code_;
 }

@@ -18,6 +18,7 @@ int dispatch(Context& context) {
     case Command::Why: return verb_why(context);
     case Command::Explain: return verb_explain(context);
     case Command::Events: return verb_events(context);
+    case Command::History: return verb_history(context);
     case Command::Validate: return verb_validate(context);
     case Command::Shutdown: return verb_shutdown(context);
     case Command::Upgrade: return verb_upgrade(context);

@@ -83,6 +83,8 @@ const std::vector<Example>& examples() {
         {"explain", "explain web", "delays, budget and cooldown before they happen"},
         {"events", "events --since 10m", "of the last ten minutes"},
         {"events", "events -f", "everything as it happens"},
+        {"history", "history web", "the last day as a bar and a table"},
+        {"history", "history web --range 90d", "a bar of the last 90 days"},
         {"top", "top", "everything, problems first; ? shows the keys"},
         {"top", "top \"worker@*\" --sort mem", "some units, the largest first"},
         {"graph", "graph", "what needs what, and who holds whom back"},

@@ -225,6 +225,13 @@ class Builder {
                                    : "how many (default 50)");
         }
         log_filters(logs);
+        auto* history = add("history", Command::History,
+                            "how it was: uptime, latency, CPU and memory over time", kLook);
+        names(history, true);
+        history->add_option("--range", o_.range, "1h, 24h (default), 7d or 90d")
+            ->type_name("RANGE")
+            ->check(CLI::IsMember({"1h", "24h", "7d", "90d"}).description(""));
+        json(history);
         auto* top = add("top", Command::Top, "the table, live, with keys", kLook);
         names(top, false);
         top->add_option("--sort", o_.sort, "by state, name, cpu, mem or restarts")

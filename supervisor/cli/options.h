@@ -42,6 +42,7 @@ enum class Command {
     Completion,
     Simulate,
     Import,
+    History,
     Token,
 };
 
@@ -63,6 +64,7 @@ struct Options {
     std::string format, source, output; // import
     std::string token_action, scope;    // token
     std::string since, level;           // of logs and events
+    std::string range = "24h";          // of history
     bool only_stderr = false, only_stdout = false;
     bool time = false;
     bool json = false;

@@ -14,6 +14,7 @@ int verb_top(Context&);
 int verb_why(Context&);
 int verb_explain(Context&);
 int verb_events(Context&);
+int verb_history(Context&);
 int verb_logs(Context&);
 
 // Act.

@@ -41,6 +41,7 @@ const char* verb_name(Command command) {
     case Command::Logs:
     case Command::Why:
     case Command::Explain:
+    case Command::History:
     case Command::Events:
     case Command::Validate:
     case Command::Shutdown:

@@ -1,4 +1,5 @@
 #include "supervisor/cli/fetch.h"
+#include "supervisor/cli/past_events.h"
 #include "supervisor/cli/render.h"
 #include "supervisor/cli/verbs.h"
 #include "supervisor/config/config.h"
@@ -17,7 +18,8 @@ namespace {
 
 constexpr std::size_t kLogLinesInBlock = 5;
 constexpr std::size_t kEventsByDefault = 50;
-constexpr std::size_t kEventsPage = 10'000; // the supervisor keeps fewer
+constexpr std::size_t kEventsPage = 10'000;  // the supervisor keeps fewer
+constexpr std::size_t kMostEvents = 200'000; // the history keeps no more
 constexpr int kEventsPollMs = 250;
 
 int exit_code(const Json& status, const std::vector<std::string>& keys) {
@@ -53,6 +55,14 @@ void print_units_json(Context& context, const Json& status, const std::vector<st
             (list.empty() ? "" : ",") + json_quote(key) + ":" + status["services"][key].dump(-1);
     }
     if (const auto parsed = Json::parse("{" + list + "}")) print_json(context, *parsed);
+}
+
+// Who reads the output gets what was last known, and the exit code that says that nobody runs.
+void print_old_status(Context& context) {
+    const auto status = old_status(context);
+    if (!status) return;
+    const auto keys = select_units(units_of(*status), context.options().names);
+    if (keys) print_units_json(context, *status, *keys);
 }
 
 // A policy can be explained without a running supervisor, from the configuration.
@@ -167,7 +177,11 @@ int follow_events(Context& context, std::int64_t since) {
 
 int verb_status(Context& context) {
     const Fetched got = context.options().once ? status_once(context) : fetch_status(context);
-    if (!got.document) return got.code;
+    if (!got.document) {
+        if (got.code == kExitNotRunning && context.options().json && !context.options().once)
+            print_old_status(context);
+        return got.code;
+    }
     const Json& status = *got.document;
     const auto chosen = select_units(units_of(status), context.options().names);
     if (!chosen) return context.fail(chosen.error().message, kExitNoSuchUnit);
@@ -266,6 +280,8 @@ int verb_events(Context& context) {
     if (!options.since.empty()) {
         const auto from = parse_since(options.since, context.now_ms());
         if (!from) return context.fail(from.error().message, kExitUsage);
+        if (auto past = past_events(context, *from, options.count.value_or(kMostEvents)))
+            events = std::move(*past);
         std::erase_if(events, [&](const Json& event) {
             return parse_time(event["time"].text()).value_or(0) < *from;
         });

@@ -116,6 +116,7 @@ std::vector<std::string> changed_keys(const SupervisorSpec& a, const SupervisorS
     d.compare("health_threshold", a.health_threshold, b.health_threshold);
     d.compare("redact", a.redact, b.redact);
     d.compare("metrics", a.metrics, b.metrics);
+    d.compare("history", a.history, b.history);
     d.compare("api", a.api, b.api);
     return std::move(d.keys);
 }

@@ -8,6 +8,9 @@
 namespace keepwell::config {
 namespace {
 
+constexpr Duration kLeastMinutes = 1h, kLeastHours = 24h;
+constexpr std::uint64_t kLeastHistory = 1ULL << 20;
+
 void read_folder(Reader& reader, std::string_view key, std::string& to) {
     std::string value;
     if (!reader.nonempty_text(key, value)) return;
@@ -84,6 +87,24 @@ void read_metrics(Reader& supervisor, MetricsSpec& to) {
     metrics.finish();
 }
 
+void read_history(Reader& supervisor, HistorySpec& to) {
+    const Node* found = supervisor.table("history");
+    if (found == nullptr) return;
+    Reader history(*found, supervisor.messages());
+    history.boolean("enabled", to.enabled);
+    history.duration("minute", to.minute, kLeastMinutes);
+    history.duration("hour", to.hour, kLeastHours);
+    std::uint64_t size = to.max_size;
+    if (history.size("max_size", size)) {
+        if (size < kLeastHistory)
+            history.error(*found->find("max_size"), "is less than 1M (give it at least 1M)");
+        else
+            to.max_size = size;
+    }
+    if (history.finish() == 0 && to.hour < to.minute)
+        supervisor.error(*found, "hour is shorter than minute (raise hour)");
+}
+
 void read_table(const Node& table, SupervisorSpec& to, Messages& messages) {
     Reader reader(table, messages);
     read_folder(reader, "runtime_dir", to.runtime_dir);
@@ -100,7 +121,7 @@ void read_table(const Node& table, SupervisorSpec& to, Messages& messages) {
     read_api(reader, to);
     check_listen(reader, to);
     read_metrics(reader, to.metrics);
-    reader.later("history");
+    read_history(reader, to.history);
     reader.finish();
 }
 

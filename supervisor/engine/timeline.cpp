@@ -96,6 +96,7 @@ void Timeline::record(const StepInfo& info) {
         line.story = !list.empty() && list.back().outcome.empty() ? list.back().id : next_story_++;
         save_(to_json(line));
         append(line);
+        if (listener_) listener_(line);
     }
 }
 
@@ -121,6 +122,14 @@ void Timeline::add_line(const std::string& service, const std::string& kind,
     line.text = text;
     save_(to_json(line));
     append(line);
+    if (listener_) listener_(line);
+}
+
+std::vector<TimelineLine> Timeline::lines_since(WallTime from) const {
+    std::vector<TimelineLine> lines;
+    for (const auto& line : lines_)
+        if (line->time >= from) lines.push_back(unpack(*line));
+    return lines;
 }
 
 void Timeline::restore(const TimelineLine& line) {

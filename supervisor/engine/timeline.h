@@ -43,6 +43,11 @@ class Timeline {
     // The same, as part of the unit's open story.
     void note(const std::string& service, const std::string& kind, const std::string& text);
     void restore(const TimelineLine&);
+    // Is told every new line, after it was saved.
+    void set_listener(std::function<void(const TimelineLine&)> listener) {
+        listener_ = std::move(listener);
+    }
+    std::vector<TimelineLine> lines_since(WallTime) const; // that are still in memory
     void forget(const std::string& service);
 
     std::string why_json(const std::string& service, const std::string& next) const;
@@ -77,6 +82,7 @@ class Timeline {
     const Clock& clock_;
     std::function<std::string(UnitIndex)> key_of_;
     std::function<void(std::string)> save_;
+    std::function<void(const TimelineLine&)> listener_;
     std::uint64_t sequence_ = 0;
     std::uint64_t next_story_ = 1;
     std::deque<std::shared_ptr<const Packed>> lines_;

@@ -87,6 +87,13 @@ double HourlyRate::percent(WallTime now) const noexcept {
     return runs == 0 ? 0.0 : 100.0 * failed / runs;
 }
 
+std::string restart_trigger(const StepInfo& info) {
+    if (info.after.restart_now || info.before.restart_now) return "operator";
+    if (std::holds_alternative<event::SpawnFailed>(info.event)) return "start_failure";
+    const bool given = info.before.reason.kind != ReasonKind::None;
+    return trigger_of(given ? info.before.reason : info.after.reason);
+}
+
 bool UnitView::set_figures(ProcessFigures f) {
     if (f == figures_) return false;
     figures_ = std::move(f);
@@ -101,9 +108,7 @@ void UnitView::step(const StepInfo& info, WallTime now) {
     }
     if (a.restarts_total > info.before.restarts_total) {
         last_restart_at_ = now;
-        const char* trigger =
-            trigger_of(info.before.reason.kind == ReasonKind::None ? a.reason : info.before.reason);
-        last_trigger_ = a.restart_now || info.before.restart_now ? "operator" : trigger;
+        last_trigger_ = restart_trigger(info);
     }
     if (!info.before.incident_since && a.incident_since) {
         attempted_ = false;
@@ -163,6 +168,17 @@ void UnitView::tick(const UnitRecord& r) {
         latency_.push_back(checks_.front().took_ms);
         if (latency_.size() > kHistory) latency_.erase(latency_.begin());
     }
+}
+
+void UnitView::restore_steps(const std::string& letters) {
+    history_.insert(0, letters);
+    if (history_.size() > kHistory) history_.erase(0, history_.size() - kHistory);
+}
+
+bool UnitView::set_uptime(const UptimeRatios& ratios) {
+    if (uptime_ == ratios) return false;
+    uptime_ = ratios;
+    return true;
 }
 
 void UnitView::set_log(std::uint64_t dropped, std::string error) {
@@ -329,6 +345,7 @@ UnitSnapshot UnitView::snapshot(const UnitSpec& spec, const UnitRecord& r, const
     s.process_count = figures_.process_count;
     if (s.pids.empty() && s.pid != 0) s.pids = {s.pid};
     s.response_status = response_status(s.response_ms, x.response);
+    s.uptime_ratio = uptime_;
     s.history_states = history_;
     s.history_latency_ms = latency_;
     s.history_step_s = x.history_step_s;

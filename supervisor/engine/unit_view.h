@@ -28,6 +28,9 @@ class HourlyRate {
     std::vector<Minute> minutes_; // 60, once there was a run
 };
 
+// Of a step that adds a restart: "check", "exit", "start_failure", "dependency", "operator" or "".
+std::string restart_trigger(const StepInfo&);
+
 struct ProcessFigures { // sampled; see supervisor/app/metrics
     std::optional<double> cpu_percent, memory_percent;
     std::optional<std::uint64_t> memory_bytes, open_fds, threads;
@@ -40,8 +43,11 @@ class UnitView {
   public:
     void step(const StepInfo&, WallTime now);
     void observe(const UnitSpec&, const Observation&, WallTime now);
-    void tick(const UnitRecord&);     // one history step
-    bool set_figures(ProcessFigures); // false = nothing new
+    void tick(const UnitRecord&); // one history step
+    char last_step() const { return history_.empty() ? '\0' : history_.back(); }
+    void restore_steps(const std::string& letters); // that were before the own ones
+    bool set_uptime(const UptimeRatios&);           // false = nothing new
+    bool set_figures(ProcessFigures);               // false = nothing new
     void set_log(std::uint64_t dropped, std::string error);
     bool set_status(std::string text); // the daemon's own words; false = nothing new
     void set_hint(std::string text) {
@@ -60,6 +66,7 @@ class UnitView {
         Threshold<Duration> response = MetricsSpec{}.response;
     };
     UnitSnapshot snapshot(const UnitSpec&, const UnitRecord&, const Context&) const;
+    const ProcessFigures& figures() const { return figures_; }
     // The text of the table's last column.
     std::string reason_text(const UnitSpec&, const UnitRecord&, const Context&) const;
 
@@ -87,6 +94,7 @@ class UnitView {
     std::optional<bool> attempt_ok_;
     std::string attempt_error_;
     std::string history_;
+    UptimeRatios uptime_;
     std::vector<double> latency_;
     std::vector<WallTime> flips_; // recent changes of the verdict
     ProcessFigures figures_;

@@ -15,6 +15,7 @@
 #include "units/unit_spec.h"
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -34,11 +35,17 @@ struct LogReport {
     Generation generation = 0; // with eof: whose pipe it was
 };
 
+// What the mover counts of a unit while others read it.
+struct LogTally {
+    std::atomic<std::uint64_t> written = 0, dropped = 0; // bytes
+};
+
 struct LogSource {
     std::string key; // names the file: dir/KEY.log
     Generation generation = 0;
     int pipe_fd = -1; // read end; the mover owns it from now on
     LogSpec spec;
+    std::shared_ptr<LogTally> tally = {}; // may be none
 };
 
 class LogMover {

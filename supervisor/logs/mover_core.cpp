@@ -120,6 +120,7 @@ void MoverCore::add(const LogSource& given, Fd pipe) {
     if (::geteuid() == 0 || large_pipes_++ < kLargePipesOfUsers) make_large(pipe.get());
     const auto entry = entry_of(given.key);
     configure(given.key, given.spec);
+    entry->second.tally = given.tally;
     const std::uint64_t id = ++last_id_;
     const auto source =
         sources_.emplace(id, Source{entry, given.generation, std::move(pipe), true}).first;
@@ -160,7 +161,7 @@ void MoverCore::remove(const std::string& key) {
             continue;
         }
         const int pipe = it->second.pipe.get();
-        if (entry->second.file.failing()) entry->second.dropped += discard(pipe, bytes_in(pipe));
+        if (entry->second.file.failing()) count(entry->second, 0, discard(pipe, bytes_in(pipe)));
         it = close(it);
     }
     tell_changes(entry, now_ms());
@@ -250,7 +251,7 @@ MoverCore::Moved MoverCore::move_staged(Source& source) {
     if (n > 0) {
         const auto staged = static_cast<std::size_t>(n);
         const std::size_t written = entry.file.take(stage_read_.get(), staged, now_ms());
-        if (written < staged) entry.dropped += discard(stage_read_.get(), staged - written);
+        count(entry, written, written < staged ? discard(stage_read_.get(), staged - written) : 0);
     }
     set_owner({});
     if (n > 0) return Moved::Something;
@@ -261,8 +262,15 @@ MoverCore::Moved MoverCore::move_directly(Source& source) {
     Entry& entry = source.entry->second;
     const std::size_t present = bytes_in(source.pipe.get());
     if (present == 0) return is_finished(source.pipe.get()) ? Moved::Eof : Moved::Nothing;
-    entry.file.take(source.pipe.get(), std::min(present, kTurnBytes), now_ms());
+    count(entry, entry.file.take(source.pipe.get(), std::min(present, kTurnBytes), now_ms()), 0);
     return entry.file.failing() ? Moved::Held : Moved::Something;
+}
+
+void MoverCore::count(Entry& entry, std::size_t written, std::size_t dropped) {
+    entry.dropped += dropped;
+    if (!entry.tally) return;
+    entry.tally->written.fetch_add(written, std::memory_order_relaxed);
+    entry.tally->dropped.fetch_add(dropped, std::memory_order_relaxed);
 }
 
 std::size_t MoverCore::discard(int pipe, std::size_t bytes) {

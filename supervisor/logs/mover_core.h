@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <unordered_map>
 
@@ -41,6 +42,7 @@ class MoverCore {
         LogOnError on_error = LogOnError::Drop;
         int sources = 0;
         std::uint64_t dropped = 0;
+        std::shared_ptr<LogTally> tally;
         std::string reported_error;
         std::uint64_t reported_dropped = 0;
         std::int64_t reported_at = 0;
@@ -66,6 +68,7 @@ class MoverCore {
     Moved move_some(Source& source);
     Moved move_staged(Source& source);
     Moved move_directly(Source& source);
+    static void count(Entry&, std::size_t written, std::size_t dropped);
     std::size_t discard(int pipe, std::size_t bytes);
     void set_owner(const std::string& key);
 

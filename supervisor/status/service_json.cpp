@@ -252,7 +252,9 @@ void write_figures(JsonWriter& w, const UnitSnapshot& u) {
     write_last_exit(w, u);
     write_auto_restart(w, u);
     w.key("uptime_ratio").begin_object();
-    nulls(w, {"1h", "24h", "7d", "30d"});
+    constexpr std::string_view kWindows[] = {"1h", "24h", "7d", "30d"};
+    for (std::size_t i = 0; i < u.uptime_ratio.size(); ++i)
+        w.member(kWindows[i], u.uptime_ratio[i]);
     w.end_object();
     w.key("history");
 }

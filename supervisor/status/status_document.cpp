@@ -225,6 +225,7 @@ void StatusDocument::set_order(const std::vector<std::string>& keys) {
 
 void StatusDocument::add_host_step(const HostMetrics& m, WallTime now, double step_s) {
     impl_->host.add(m, now, step_s);
+    impl_->changed = true;
 }
 
 bool StatusDocument::changed() const { return impl_->changed; }
@@ -328,6 +329,8 @@ std::string StatusDocument::checks_json() const {
     for (const auto& e : impl_->order) append_joined(elements, e->text.checks);
     return checks_block(elements);
 }
+
+std::string foreign_text(std::string_view raw) { return foreign(raw); }
 
 std::string host_status(const HostMetrics& m, const MetricsSpec& limits) {
     return status_words(m, limits);

@@ -12,6 +12,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace keepwell {
@@ -32,7 +33,7 @@ class StatusDocument {
     // One step of the short history of the host's figures, at most 60; step_s: what is between two.
     // Steps of another length start it anew.
     void add_host_step(const HostMetrics&, WallTime now, double step_s);
-    // update(), remove() or set_order() came since the last render().
+    // update(), remove(), set_order() or add_host_step() came since the last render().
     bool changed() const;
     std::size_t size() const;
 
@@ -63,6 +64,8 @@ class StatusDocument {
     std::unique_ptr<Impl> impl_;
 };
 
+// Foreign text for a document: at most 512 bytes of valid UTF-8 without control characters.
+std::string foreign_text(std::string_view);
 // The words of system_metrics in one text, to see when one of them changes.
 std::string host_status(const HostMetrics&, const MetricsSpec&);
 // Is the unit's process there (an external unit: is its verdict not down)?

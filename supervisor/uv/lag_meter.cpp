@@ -24,6 +24,7 @@ void LagMeter::look(Instant now) {
 void LagMeter::turn() {
     const Instant now = clock_.now();
     look(now);
+    if (on_turn_ && turned_at_ != Instant::min()) on_turn_(lag(now));
     turned_at_ = now;
     idle_ns_ = uv_metrics_idle_time(loop_.raw());
     // libuv says 0 also while descriptors are new to it, however long it then waits.

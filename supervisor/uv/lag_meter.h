@@ -9,6 +9,8 @@
 #include "supervisor/uv/loop.h"
 #include "units/ports/clock.h"
 
+#include <functional>
+
 namespace keepwell::uv {
 
 class LagMeter {
@@ -17,6 +19,8 @@ class LagMeter {
 
     LagMeter(Loop&, const Clock&);
     bool stalled_since(Instant);
+    // Is told the lag of each turn, at its end.
+    void on_turn(std::function<void(Duration)> f) { on_turn_ = std::move(f); }
 
   private:
     Duration lag(Instant now) const; // since the turn began
@@ -29,6 +33,7 @@ class LagMeter {
     std::uint64_t idle_ns_ = 0;           // libuv's, at that moment
     Instant awake_at_ = Instant::max();   // when that wait shall end
     Instant last_stall_ = Instant::min(); // when one was seen
+    std::function<void(Duration)> on_turn_;
     Prepare before_wait_;
 };
 

@@ -48,9 +48,12 @@ class FakeControl final : public Control {
         web.checks = {http};
         fleet = {web};
     }
-    std::string status_json() override {
+    const StatusBytes& status() override {
         if (broken) throw std::runtime_error("secret detail");
-        return status;
+        const std::string etag =
+            '"' + std::to_string(std::hash<std::string>{}(document)) + '"'; // as StatusCache
+        if (bytes.etag != etag) bytes = {std::make_shared<const std::string>(document), etag};
+        return bytes;
     }
     std::optional<UnitSnapshot> unit(const std::string& name) override {
         for (const auto& u : fleet)
@@ -90,6 +93,7 @@ class FakeControl final : public Control {
         return json{{"events", events}, {"last", last_event}}.dump();
     }
     std::string runtime_json() override { return R"({"pid":1})"; }
+    std::string metrics_text() override { return "# TYPE keepwell_up gauge\nkeepwell_up 1\n"; }
     Result<std::string> act(const ActionRequest& request) override {
         if (refusal) return *refusal;
         requests.push_back(request);
@@ -136,6 +140,23 @@ class FakeControl final : public Control {
         return Done{};
     }
 
+    void history(const std::string& name, history::Range range, Answer done) override {
+        if (no_history) return done(*no_history);
+        const auto said = json{{"service", name}, {"range", history::cut_of(range).name}}.dump();
+        if (hold_history)
+            held_history = [done = std::move(done), said] { done(said); };
+        else
+            done(said);
+    }
+    void past_events(WallTime since, std::uint64_t sequence, std::size_t limit,
+                     Answer done) override {
+        if (no_history) return done(*no_history);
+        done(json{{"ms", since.ms}, {"sequence", sequence}, {"limit", limit}}.dump());
+    }
+    std::optional<Error> no_history;
+    bool hold_history = false;
+    std::function<void()> held_history;
+
     Result<feeds::LogPlaces> log_places(const std::string& type) override {
         if (type != "all" && type != "errors" && !unit(type))
             return Error{"no service is named \"" + type + "\"", ENOENT};
@@ -160,7 +181,8 @@ class FakeControl final : public Control {
     std::vector<feeds::FollowQuestion> followed;
     std::string folder; // of logs
     std::vector<UnitSnapshot> fleet;
-    std::string status = R"({"schema":"keepwell.status/1"})";
+    std::string document = R"({"schema":"keepwell.status/1"})";
+    StatusBytes bytes;
     bool broken = false, ready = true;
     std::uint64_t last_event = 3;
     std::size_t asked_limit = 0;

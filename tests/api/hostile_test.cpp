@@ -107,7 +107,7 @@ TEST_F(HostileTest, GarbageEndsItsOwnConnectionOnly) {
 
 TEST_F(HostileTest, FiftySlowClientsDoNotStopAnother) {
     std::vector<std::unique_ptr<RawClient>> slow;
-    control.status = "{\"x\":\"" + std::string(4'000'000, 'a') + "\"}";
+    control.document = "{\"x\":\"" + std::string(4'000'000, 'a') + "\"}";
     for (int i = 0; i < 50; ++i) {
         slow.push_back(std::make_unique<RawClient>(path));
         // Half a request, or a whole one whose answer is never read.

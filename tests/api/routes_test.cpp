@@ -24,7 +24,7 @@ class RoutesTest : public ApiTest {
 TEST_F(RoutesTest, StatusIsTheDocumentWithAnETagAndNotModifiedAfterwards) {
     const Answer first = get("/api/status");
     EXPECT_EQ(first.status, 200);
-    EXPECT_EQ(first.body, control.status);
+    EXPECT_EQ(first.body, control.document);
     EXPECT_EQ(first.header("Content-Type"), "application/json");
     EXPECT_EQ(first.header("Cache-Control"), "no-store");
     const std::string etag = first.header("ETag");
@@ -32,13 +32,13 @@ TEST_F(RoutesTest, StatusIsTheDocumentWithAnETagAndNotModifiedAfterwards) {
     const Answer second = get("/api/status", "If-None-Match: \"zz\", " + etag + "\r\n");
     EXPECT_EQ(second.status, 304);
     EXPECT_EQ(second.body, "");
-    control.status = "{}";
+    control.document = "{}";
     EXPECT_EQ(get("/api/status", "If-None-Match: " + etag + "\r\n").status, 200);
 }
 
 TEST_F(RoutesTest, ALargeDocumentArrivesWhole) {
-    control.status = "{\"x\":\"" + std::string(3'000'000, 'a') + "\"}";
-    EXPECT_EQ(get("/api/status").body, control.status);
+    control.document = "{\"x\":\"" + std::string(3'000'000, 'a') + "\"}";
+    EXPECT_EQ(get("/api/status").body, control.document);
 }
 
 TEST_F(RoutesTest, HeadGivesTheHeadersOfGet) {

@@ -83,7 +83,7 @@ TEST_F(SocketTest, AReplacedFileIsNotRemovedAtTheEnd) {
 
 TEST_F(SocketTest, ItEndsCleanlyWithWaitingHalfSentAndUnreadRequests) {
     std::vector<std::unique_ptr<RawClient>> clients;
-    control.status = "{\"x\":\"" + std::string(1'000'000, 'a') + "\"}";
+    control.document = "{\"x\":\"" + std::string(1'000'000, 'a') + "\"}";
     const std::vector<std::string> requests = {get_text("/api/events?since=3&wait=30"),
                                                "POST /api/acti", get_text("/api/status"), ""};
     for (int i = 0; i < 40; ++i) {

@@ -38,8 +38,8 @@ TEST(Options, EveryVerbOfTheIssueIsThere) {
                              "logs", "events", "validate", "reload", "shutdown", "version"}) {
         EXPECT_TRUE(parse({verb}).options) << verb;
     }
-    for (const char* verb : {"show", "start", "stop", "restart", "why", "explain", "pause",
-                             "resume", "unmonitor", "monitor", "reset", "beat"}) {
+    for (const char* verb : {"show", "start", "stop", "restart", "why", "explain", "history",
+                             "pause", "resume", "unmonitor", "monitor", "reset", "beat"}) {
         EXPECT_TRUE(parse({verb, "web"}).options) << verb;
         expect_usage({verb}, "name");
     }

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 
+from api_client import api_of
 from conftest import FAST, alive
 
 
@@ -90,6 +91,41 @@ def test_64_threads_of_contradicting_orders_end_in_the_last_wish(fleet):
         assert len(living) == (1 if state == "running" else 0), f"{u}: {living} live"
         assert services[u]["pid"] == (living[0] if living else None)
         assert not [n for n in fleet.notes(u) if n.what == "double"], f"{u}: two instances at a time"
+
+
+def test_orders_for_a_unit_that_a_reload_removes_have_an_end(fleet):
+    """Each order has an id and a last word, also when what it was for goes away meanwhile; the other unit never notices."""
+    stays, goes = fleet.unit("stays"), fleet.unit("goes", "--ignore-term", keys=FAST + 'stop = { timeout = "1s" }')
+    fleet.write(stays + goes)
+    fleet.start()
+    fleet.wait_healthy()
+    pid = fleet.starts("stays")[-1].pid
+    ids, refused = [], []
+
+    def give_orders(verb):
+        for _ in range(15):
+            answer = post(fleet, f"/api/services/goes/{verb}", {})
+            head, _, body = answer.partition(b"\r\n\r\n")
+            (ids if b" 202 " in head.split(b"\r\n")[0] else refused).append(json.loads(body))
+
+    threads = [threading.Thread(target=give_orders, args=(verb,)) for verb in ("restart", "stop", "start", "restart")]
+    for t in threads:
+        t.start()
+    fleet.write(stays)
+    fleet.ok("reload")
+    for t in threads:
+        t.join(60)
+    assert not any(t.is_alive() for t in threads) and len(ids) + len(refused) == 60
+    fleet.wait_for(lambda: "goes" not in fleet.live()["services"], "the unit to be gone", 30)
+    assert json.loads(post(fleet, "/api/services/goes/start", {}).partition(b"\r\n\r\n")[2])["code"] == "unknown_service"
+    assert all(r["code"] in ("unknown_service", "conflict") for r in refused), refused
+    client = api_of(fleet)
+    for order in ids:
+        done = lambda: (a := client.json(f"/api/actions/{order['action_id']}"))["finished"] and a
+        action = fleet.wait_for(done, f"the end of {order}", 30)
+        assert [u["key"] for u in action["units"]] == ["goes"] and action["units"][0]["message"], action
+    assert not [s for s in fleet.starts("goes") if alive(s.pid)]
+    assert fleet.starts("stays")[-1].pid == pid and alive(pid)
 
 
 def random_units(fleet, rng):
