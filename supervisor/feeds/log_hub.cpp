@@ -333,10 +333,10 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
         }
         auto events = builder.take();
         EventBuilder last(ports.boot, places_of(topic, false), now);
-        last.heartbeat();
+        last.heartbeat(true);
         client->allow(kCatchUpBytes);
         for (auto& event : events) client->push(std::move(event));
-        client->push(last.take().front()); // an id to come back with, when nothing else has one
+        client->push(last.take().front()); // an id to come back with
         topic.clients.push_back(client);
     }
 

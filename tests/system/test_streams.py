@@ -4,7 +4,7 @@ import json
 import time
 
 import pytest
-from conftest import FAST, Fleet, never, toml
+from conftest import FAST, Fleet, free_port, never, toml
 from sse import Stream
 from test_api_logs import Unix, ask, logs
 
@@ -210,18 +210,33 @@ def test_a_slow_reader_gets_a_gap_and_nobody_waits_for_it(fleet):
         assert gap.data["reason"] == "slow" and gap.data["lines"] == edge(slow.events[at + 1], 0) - edge(slow.events[at - 1], -1) - 1
 
 
-def test_streams_are_capped(fleet):
-    fleet.write(shell("web", "exec sleep 1000"))
+def test_streams_are_capped_in_all_and_for_each_address(fleet):
+    port = free_port()
+    fleet.write(shell("web", "exec sleep 1000"),
+                '[supervisor.api]\nmax_streams = 4\nmax_streams_per_address = 2\nanonymous = ["read", "logs"]')
+    fleet.config.write_text(fleet.config.read_text().replace("listen = []", f'listen = ["127.0.0.1:{port}"]'))
     fleet.start()
-    with contextlib.ExitStack() as stack:
-        streams = [stack.enter_context(follow(fleet, target)) for target in ["/api/logs/stream", "/api/events/stream"] * 16]
+
+    def open_some(stack, where, count):
+        streams = [stack.enter_context(Stream(where, target)) for target in ["/api/logs/stream", "/api/events/stream"][:count]]
         for stream in streams:
-            stream.wait(lambda: stream.status == 200, "every stream")
-        answer, body = ask(fleet, "/api/logs/stream")
-        assert answer.status == 503 and int(answer.headers["Retry-After"]) > 0
-        assert json.loads(body)["code"] == "too_many_streams" and "max_streams" in json.loads(body)["error"]
+            stream.wait(lambda: stream.status == 200 and stream.events, "every stream")
+        return streams
+
+    def is_refused(where, key):
+        with Stream(where, "/api/logs/stream") as stream:
+            stream.wait(lambda: stream.status and stream.text, "an answer")
+            document = json.loads(stream.text)
+            assert stream.status == 503 and int(stream.headers["retry-after"]) > 0
+            assert document["code"] == "too_many_streams" and document["error"].endswith(f"raise supervisor.api.{key}")
+
+    with contextlib.ExitStack() as stack:
+        first, _ = open_some(stack, ("127.0.0.1", port), 2)
+        is_refused(("127.0.0.1", port), "max_streams_per_address")
+        open_some(stack, fleet.run_dir / "control.sock", 2)
+        is_refused(fleet.run_dir / "control.sock", "max_streams")
         assert ask(fleet, "/api/health")[0].status == 200
-        streams[0].close()
+        first.close()
         fleet.wait_for(lambda: opened(fleet), "room for another stream", 40)
 
 
