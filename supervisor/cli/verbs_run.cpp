@@ -2,6 +2,7 @@
 #include "supervisor/app/supervise.h"
 #include "supervisor/cli/fetch.h"
 #include "supervisor/cli/limits_here.h"
+#include "supervisor/cli/owners_here.h"
 #include "supervisor/cli/verbs.h"
 #include "supervisor/config/config.h"
 #include "supervisor/config/last_good.h"
@@ -236,6 +237,8 @@ int verb_validate(Context& context) {
     }
     for (const std::string& text : unenforced_limits(loaded.config))
         context.err() << "warning: " << safe_text(text) << std::endl;
+    for (const std::string& text : services_of_daemons(loaded.config))
+        context.err() << "note: " << safe_text(text) << std::endl;
     std::size_t checks = 0;
     for (const auto& unit : loaded.config.units) checks += unit.checks.size();
     context.out() << "configuration is valid: " << plural(loaded.config.units.size(), "unit")
