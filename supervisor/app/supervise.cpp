@@ -165,7 +165,7 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                     reloads_.ask({dry, who, std::move(done)});
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
-                [this](const std::string& who) { return begin_upgrade(who); }, keeper_}),
+                [this](const std::string& who) { return begin_upgrade(who); }, hosts_.all()}),
       metrics_(loop_, fleet_, [this] { changed(); }),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),
