@@ -38,9 +38,15 @@ TEST_F(StaticFilesTest, TheIndexIsAtTheRootAndTheOthersBesideIt) {
 }
 
 TEST_F(StaticFilesTest, AnythingElseIsNoFile) {
-    for (const auto& segments : std::vector<std::vector<std::string>>{
-             {"nothing"}, {".."}, {"sub", ".."}, {"", "panel.js"}, {"", ""}, {"panel.js", ""},
-             {"sub"}, {"..", "etc", "passwd"}, {"PANEL.JS"}})
+    for (const auto& segments : std::vector<std::vector<std::string>>{{"nothing"},
+                                                                      {".."},
+                                                                      {"sub", ".."},
+                                                                      {"", "panel.js"},
+                                                                      {"", ""},
+                                                                      {"panel.js", ""},
+                                                                      {"sub"},
+                                                                      {"..", "etc", "passwd"},
+                                                                      {"PANEL.JS"}})
         EXPECT_FALSE(get(segments)) << segments.front();
 }
 
