@@ -103,7 +103,8 @@ function draw(figure, width) {
 }
 const LEFT = 52, PLOT = 150, TOP = 12;
 function drawing({values, misses = [], limit = null, from, to, label, format = ms, bottomWords = clock}, width) {
-  const known = values.filter((v) => v != null), top = nice(Math.max(...known, (limit || 0) * 1.1, 0)), wide = Math.max(10, width - LEFT);
+  // A limit far above everything measured would press the line to the ground: it is said, not drawn.
+  const known = values.filter((v) => v != null), most = Math.max(...known, 0), far = limit && limit > most * 4, top = nice(Math.max(most * 1.05, far ? 0 : (limit || 0) * 1.1)), wide = Math.max(10, width - LEFT);
   const [line, area] = paths(values, wide, PLOT, top), x = (i) => (values.length < 2 ? wide : i / (values.length - 1) * wide);
   const marks = width > 500 ? [0, 0.25, 0.5, 0.75, 1] : [0, 0.5, 1];
   return s('svg', {viewBox: `0 0 ${width} 190`, width, height: 190, role: 'img', 'aria-label': label},
@@ -111,6 +112,7 @@ function drawing({values, misses = [], limit = null, from, to, label, format = m
       s('text', {class: 'axis', x: LEFT - 8, y: TOP + 4 + PLOT - f * PLOT, 'text-anchor': 'end'}, f === 0 ? '0' : format(top * f))]),
     s('g', {transform: `translate(${LEFT} ${TOP})`}, s('path', {class: 'area', d: area}), s('path', {class: 'line', d: line}),
       s('path', {class: 'miss', d: misses.map((i) => `M${(x(i) - 3).toFixed(1)} ${PLOT - 6}h6v6h-6z`).join('')})),
+    far ? s('text', {class: 'axis', x: width, y: TOP + 14, 'text-anchor': 'end'}, `limit ${format(limit)}, far above`) : null,
     limit && limit <= top ? [s('line', {class: 'limit', x1: LEFT, x2: width, y1: TOP + PLOT - limit / top * PLOT, y2: TOP + PLOT - limit / top * PLOT}),
       s('text', {class: 'axis limit-t', x: width, y: TOP - 5 + PLOT - limit / top * PLOT, 'text-anchor': 'end'}, 'limit ' + format(limit))] : null,
     marks.map((f) => s('text', {class: 'axis', x: LEFT + f * wide, y: PLOT + 32, 'text-anchor': f === 0 ? 'start' : f === 1 ? 'end' : 'middle'},

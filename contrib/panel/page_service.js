@@ -22,9 +22,8 @@ export function service(app) {
 function head(app, v) {
   const doing = app.actions.doing(v.key);
   return [h('nav', {class: 'crumb', 'aria-label': 'Breadcrumb'}, h('a', {href: '#/'}, 'Overview'), h('span', {'aria-hidden': 'true'}, '/'), h('span', {}, visible(v.group || 'services'))),
-    h('div', {class: 'title'}, h('h1', {class: 'grow'}, title(v), state(v, true), v.critical ? h('span', {class: 'chip'}, 'critical') : null,
-      doing ? h('span', {class: 'chip'}, doing + '…') : null), app.canControl ? h('div', {class: 'acts'}, buttons(app, v)) : null),
-    v.description ? h('p', {class: 'i2 about'}, visible(v.description)) : null];
+    h('div', {class: 'title'}, h('div', {class: 'grow'}, h('h1', {}, title(v), state(v, true), v.critical ? h('span', {class: 'chip'}, 'critical') : null,
+      doing ? h('span', {class: 'chip'}, doing + '…') : null), v.description ? h('p', {class: 'i2 about'}, visible(v.description)) : null), app.canControl ? h('div', {class: 'acts'}, buttons(app, v)) : null)];
 }
 function buttons(app, v) {
   const external = v.kind === 'external', running = v.desired_state === 'running' && v.state !== 'failed';

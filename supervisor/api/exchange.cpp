@@ -142,9 +142,6 @@ bool Exchanges::answer(MHD_Connection* connection, Exchange& exchange) {
 }
 
 bool Exchanges::send(MHD_Connection* connection, Exchange& exchange, Reply reply) {
-    if (!reply.refused.empty()) p_.counters->reject(reply.refused);
-    p_.counters->answered(exchange.request.method, exchange.handler, reply.status,
-                          p_.clock.now() - exchange.since);
     if (exchange.received > kBodyLimit) reply.headers.emplace_back("Connection", "close");
     ResponsePtr stream;
     if (reply.stream) {

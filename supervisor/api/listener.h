@@ -36,7 +36,6 @@ class Listener {
         std::function<std::string()> security_policy;
         ApiCounters& counters;
         std::function<void(const std::string&)> report;
-        ApiCounters* counters;
     };
     static Result<std::unique_ptr<Listener>> open(const Setup&, Ports);
     ~Listener();

@@ -160,8 +160,8 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                     reloads_.ask({dry, who, std::move(done)});
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
-                [this](const std::string& who) { return begin_upgrade(who); }, keeper_, status_,
-                [this] { return metrics_page_.text(); }, past_, loop_,
+                [this](const std::string& who) { return begin_upgrade(who); }, hosts_.all(),
+                status_, [this] { return metrics_page_.text(); }, past_, loop_,
                 [this]() -> FeedService& { return feeds_; },
                 [this] {
                     if (api_) api_->notify();

@@ -59,7 +59,7 @@ TEST_F(RenderHistory, SumsUpDrawsAndListsInAPipeWithoutColour) {
     EXPECT_EQ(text.size(), 5U + 12U);
     EXPECT_THAT(text[5], AllOf(HasSubstr("01-31 11:00"), HasSubstr("no data")));
     EXPECT_THAT(text[13], AllOf(HasSubstr("90.00 %"), HasSubstr("30s"), HasSubstr("2 ms"),
-                                HasSubstr("1.5 %"), HasSubstr("2.0M")));
+                                HasSubstr("1.5 %"), HasSubstr("2M")));
     for (const auto& line : text) EXPECT_THAT(line, Not(HasSubstr("\x1b")));
 }
 

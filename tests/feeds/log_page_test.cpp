@@ -1,4 +1,5 @@
 #include "feed_support.h"
+#include "supervisor/logs/log_reader.h"
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@ import {execFileSync} from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import {launch, open} from './browser.js';
-import {Fleet, freePort, panelOf, site, sleep, TOP, until} from './fleet.js';
+import {Fleet, freePort, PANEL, panelOf, site, sleep, TOP, until} from './fleet.js';
 
 const folder = process.env.PANEL_SCREENS || path.join(TOP, 'docs/screens'), only = process.argv[2];
 fs.mkdirSync(folder, {recursive: true});
@@ -110,22 +110,29 @@ check.http = { url = "${servers.payments.url}", slow = "1s" }
 let panel, browser;
 try {
   await fleet.start();
-  panel = await panelOf(fleet);
+  panel = panelOf(fleet);
   browser = await launch(['--force-color-profile=srgb', '--font-render-hinting=none']);
   await fleet.healthy('flask_web', 'postgres', 'nginx');
   fleet.cli('pause', 'thumbs_2', '--for', '2h');
   await sleep(Number(process.env.PANEL_SCREENS_AGE || 150) * 1e3);
   slow = 320;
   await until(() => fleet.unit('storefront').health.status === 'degraded' && fleet.unit('search').state === 'cooldown' && fleet.unit('ghost_runner').state === 'backoff', 'the trouble to show', 120);
-  const pages = {overview: '#/', service: '#/s/flask_web', incident: '#/s/search', logs: '#/logs', history: '#/history/flask_web', alerts: '#/alerts', fleet: '#/fleet', login: '#/login'};
+  // The widget in somebody's admin page; the panel's files and the document of the fleet beside it.
+  const types = {'.js': 'application/javascript', '.css': 'text/css', '.svg': 'image/svg+xml'}, files = {};
+  for (const name of fs.readdirSync(PANEL)) if (types[path.extname(name)]) files['/keepwell/' + name] = [types[path.extname(name)], fs.readFileSync(path.join(PANEL, name))];
+  files['/keepwell/status.json'] = (request, response) => { response.writeHead(200, {'Content-Type': 'application/json'}); response.end(fs.readFileSync(fleet.statusFile)); };
+  files['/shop.css'] = ['text/css', ':root{color-scheme:light dark;background:light-dark(#faf7f0,#1d1a16)}body{margin:0;font:16px/1.5 Georgia,"Liberation Serif",serif;color:light-dark(#3a2f1e,#eadfca)}header{padding:18px 32px;background:light-dark(#6b4e2e,#3b2c1b);color:#fff}header b{font-size:20px}nav{display:inline;margin-left:24px;opacity:.8}main{padding:24px 32px;max-width:1100px;margin:auto}h1{font-weight:400}'];
+  files['/'] = ['text/html', '<!doctype html><meta charset=utf-8><meta name=viewport content="width=device-width"><title>Shop admin</title><link rel=stylesheet href=/shop.css><header><b>Shop admin</b><nav>Orders · Stock · People</nav></header><main><h1>System</h1><p>What runs behind the shop, as keepwell sees it.</p><div data-keepwell="/keepwell/" data-services="search,storefront,flask_web,payments,postgres,redis"></div></main><script type=module src=/keepwell/widget.js></script>'];
+  servers.shop = await site(files);
+  const pages = {overview: '#/', service: '#/s/flask_web', incident: '#/s/search', logs: '#/logs', history: '#/history/flask_web', alerts: '#/alerts', fleet: '#/fleet', login: '#/login', widget: null};
   for (const [name, hash] of Object.entries(pages)) for (const width of [360, 768, 1440]) for (const theme of ['light', 'dark']) {
     if (only && only !== name) continue;
-    const page = await open(browser, panel.url + hash, {viewport: {width, height: width === 1440 ? 900 : 800}, colorScheme: theme, deviceScaleFactor: 1});
-    await until(async () => (await page.locator('h1').count()) === 1 && (await page.locator('.sk').count()) === 0, `${name} to have loaded`);
+    const page = await open(browser, hash === null ? servers.shop.url : panel.url + hash, {anonymous: name === 'login', viewport: {width, height: width === 1440 ? 900 : 800}, colorScheme: theme, deviceScaleFactor: 1});
+    await until(async () => (await page.locator('h1').count()) === 1 && (await page.locator('.sk').count()) === 0 && (hash !== null || (await page.locator('[data-keepwell] .kw-card').count()) === 6), `${name} to have loaded`);
     await sleep(name === 'logs' ? 3000 : 900);
     // What is out of sight is not laid out: the screen is made as tall as the page.
     for (let i = 0; i < 2; i++) {
-      await page.setViewportSize({width, height: Math.max(width === 1440 ? 900 : 700, Math.min(await page.evaluate(() => document.querySelector('.foot').getBoundingClientRect().bottom + scrollY), width === 360 ? 1500 : 1300))});
+      await page.setViewportSize({width, height: Math.max(width === 1440 ? 900 : 700, Math.min(await page.evaluate(() => (document.querySelector('.foot') || document.querySelector('main')).getBoundingClientRect().bottom + scrollY), width === 360 ? 1500 : 1300))});
       await sleep(300);
     }
     const file = path.join(folder, `${name}-${width}-${theme}.png`);
