@@ -236,6 +236,7 @@ def test_streams_are_capped_in_all_and_for_each_address(fleet):
         open_some(stack, fleet.run_dir / "control.sock", 2)
         is_refused(fleet.run_dir / "control.sock", "max_streams")
         assert ask(fleet, "/api/health")[0].status == 200
+        assert b"\nkeepwell_sse_clients 4\n" in ask(fleet, "/metrics")[1]
         first.close()
         fleet.wait_for(lambda: opened(fleet), "room for another stream", 40)
 
