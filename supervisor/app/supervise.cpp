@@ -174,7 +174,7 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
               }}),
       metrics_(loop_, fleet_, [this] { changed(); }),
       metrics_page_({clock_, fleet_, metrics_, logs_, [this] { return writer_.get(); },
-                     [this] { return api_ ? &api_->counters() : nullptr; }},
+                     [this] { return api_ ? feeds_.counted(api_->counters()) : nullptr; }},
                     note_.empty()),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),

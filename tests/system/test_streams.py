@@ -9,7 +9,7 @@ from sse import Stream
 from test_api_logs import Unix, ask, logs
 
 PYTHON = "/usr/bin/python3"
-COUNTING = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.005; done"
+COUNTING = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done"
 
 
 def shell(name, script, keys=""):
@@ -169,19 +169,19 @@ def test_a_supervisor_that_is_killed_loses_and_repeats_no_line(fleet):
 
 def test_what_is_gone_is_one_gap(fleet):
     web, file = told(fleet, "web")
-    fleet.write(web + 'log = { max_size = "16K", keep = 2 }\n')
+    fleet.write(web + 'log = { max_size = "16K", keep = 5 }\n')
     fleet.start()
     with follow(fleet, "/api/logs/stream?type=web") as stream:
         say(file, "first")
         stream.wait(lambda: "first" in stream.messages(), "the line")
         last = stream.last_id()
-    for part in range(10):
+    for part in range(12):
         say(file, *(f"line {part * 500 + i} that is long enough to fill a file" for i in range(500)))
         fleet.wait_for(lambda: f"line {part * 500 + 499} ".encode() in fleet.log_text("web"), "every line")
     with follow(fleet, "/api/logs/stream?type=web", headers={"Last-Event-ID": last}) as stream:
-        stream.wait(lambda: any(m.startswith("line 4999 ") for m in stream.messages()), "the last line")
+        stream.wait(lambda: any(m.startswith("line 5999 ") for m in stream.messages()), "the last line")
         numbers = [int(m.split()[1]) for m in stream.messages()]
-        assert numbers == list(range(numbers[0], 5000)) and numbers[0] > 0
+        assert numbers == list(range(numbers[0], 6000)) and numbers[0] > 0
         gap, = stream.named("gap")
         assert gap.data == {"lines": numbers[0], "reason": "rotated", "daemons": ["web"]}
         assert [e.name for e in stream.events[1:3]] == ["gap", ""]
@@ -236,6 +236,7 @@ def test_streams_are_capped_in_all_and_for_each_address(fleet):
         open_some(stack, fleet.run_dir / "control.sock", 2)
         is_refused(fleet.run_dir / "control.sock", "max_streams")
         assert ask(fleet, "/api/health")[0].status == 200
+        assert b"\nkeepwell_sse_clients 4\n" in ask(fleet, "/metrics")[1]
         first.close()
         fleet.wait_for(lambda: opened(fleet), "room for another stream", 40)
 
