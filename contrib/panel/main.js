@@ -34,10 +34,7 @@ class App {
   }
 
   get now() { return this.source.now(); }
-  get stale() {
-    const doc = this.store.doc;
-    return !!doc && (this.now - this.source.contact) / 1000 > (doc.stale_after_s || 90);
-  }
+  get stale() { return !!this.store.doc && this.source.stale; }
   get late() { return this.stale || !this.source.reachable; }
   get canControl() { return this.source.can('control') && !this.stale; }
   get canLogs() { return this.source.can('logs'); }

@@ -23,6 +23,10 @@ export class Source {
   }
 
   now() { return Date.now() + this.offset; }
+  /** After how many seconds without news the document is too old. Of a live server news come every 15 s at the latest, if
+   *  only to say that there are none; a file tells it itself. */
+  get patience() { return Math.max(this.document?.stale_after_s || 90, this.live ? 2 * PERIOD / 1e3 + 5 : 0); }
+  get stale() { return !!this.document && (this.now() - this.contact) / 1000 > this.patience; }
   get live() { return this.mode === 'live'; }
   can(scope) { return this.live && this.session.scopes.includes(scope); }
 

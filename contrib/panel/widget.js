@@ -52,10 +52,7 @@ class Widget {
     this.draw();
   }
 
-  get #stale() {
-    const doc = this.#source.document;
-    return !!doc && (this.#source.now() - this.#source.contact) / 1000 > (doc.stale_after_s || 90);
-  }
+  get #stale() { return this.#source.stale; }
   tick() {
     const stale = this.#stale;
     if (this.#body.classList.contains('is-stale') !== stale) this.draw();

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import {after, before, test} from 'node:test';
 import {launch, open} from './browser.js';
-import {Fleet, panelOf, proxyServer, site, until} from './fleet.js';
+import {Fleet, Nginx, panelOf, proxyServer, site, until} from './fleet.js';
 
 let fleet, panel, browser;
 before(async () => {
@@ -170,6 +170,17 @@ test('behind nginx with contrib/nginx/proxy.conf: login, streams without delay, 
       assert.deepEqual(await page.done(), []);
     } finally {
       await proxy.close();
+    }
+    const below = await Nginx.start(other.dir, `server { listen 127.0.0.1:1; location /keepwell/ { proxy_pass http://127.0.0.1:${other.port}/; proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr; proxy_buffering off; } }`);
+    try {
+      const page = await open(browser, below.url + 'keepwell/');
+      await shows(page, /Log in to keepwell/);
+      await page.getByLabel('Token').fill(other.token('bea', 'read,control'));
+      await page.getByRole('button', {name: 'Log in'}).click();
+      await shows(page, /Behind/);
+      assert.deepEqual(await page.done(), []);
+    } finally {
+      await below.close();
     }
   } finally {
     await other.close();
