@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::int64_t kDisorder = 60'000;       // ms
 constexpr std::uint64_t kNearEnough = 64U << 10; // read through from here on
-constexpr std::size_t kBlock = 16U << 10;
+constexpr std::size_t kLook = 16U << 10;
 constexpr std::uint64_t kLongestLook = 1U << 20; // for a line that bears a time
 
 struct Found {
@@ -22,7 +22,7 @@ struct Found {
 
 // The first line that begins in [from, to) and bears a time. Lines of more than a block are none.
 std::optional<Found> first_timed(OpenLog& log, std::uint64_t from, std::uint64_t to) {
-    std::vector<char> block(kBlock);
+    std::vector<char> block(kLook);
     const std::uint64_t end = std::min(to, from + kLongestLook);
     // One byte earlier: a line that begins exactly here is behind a line end.
     for (std::uint64_t at = from == 0 ? 0 : from - 1; at < end;) {

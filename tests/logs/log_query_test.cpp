@@ -4,6 +4,7 @@
 #include "supervisor/logs/time_search.h"
 #include "tests/logs/log_support.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
