@@ -42,6 +42,7 @@ enum class SpawnStage : std::uint8_t {
     StartCommand, // error = its exit code (or 128 + signal); 0 = see the text
     PidFile,      // no PID file named a live process in time
     Manager,      // systemd did not do it; the text says why
+    DryRun,       // not tried; the text says what it would have been
 };
 std::string_view to_string(
     SpawnStage) noexcept; // "fork", "chdir", "setgroups", "setresgid", "setresuid", "exec", …
@@ -117,10 +118,13 @@ struct Reset {
 }; // operator: clear counters, backoff, budget; leaves failed/cooldown/backoff by a start
 struct Reconfigured {
 }; // the spec changed without need of a restart: counters are resized and kept by the engine
+// A stop_command ended, or who was asked to stop it will not: then it goes on.
 struct StopFinished {
     Generation generation;
     bool ok;
-}; // a stop_command ended
+    bool refused = false;
+    bool transient = false; // refused since nobody could be asked: the host's fault
+};
 
 // The rest is what a host of units that keepwell may not have started itself sees of them: daemons
 // with a PID file, systemd units, matched processes. These are facts without a generation: the pid

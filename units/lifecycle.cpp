@@ -148,7 +148,8 @@ void Lifecycle::decide() noexcept {
     }
     if (const auto why = hands_off()) {
         incident();
-        would_restart(*why);
+        if (cause.kind != ReasonKind::SpawnFailed || cause.stage != SpawnStage::DryRun)
+            would_restart(*why);
         const bool parked = *why == 2; // until Resume
         if (parked) ++r_.restarts_total;
         set_state(parked ? State::Backoff : State::Failed, cause);

@@ -90,6 +90,7 @@ class Lifecycle {
     void take_up(State before, bool remembered) noexcept; // an instance that is there already
     void see_new_instance(const event::Appeared&) noexcept;
     void lose(const ExitStatus&) noexcept;
+    void hold_off(bool transient) noexcept; // the next restart by a check
 
     void not_ready() noexcept;
     void escalate() noexcept;

@@ -192,15 +192,46 @@ void Lifecycle::on(const event::TreeEmpty& e) noexcept {
 void Lifecycle::on(const event::StopFinished& e) noexcept {
     if (stale(e.generation)) return;
     // Whether a stop command worked shows in the tree, and the Kill deadline covers the rest. What
-    // systemd refuses to stop goes on, and so does watching it.
-    const bool refused =
-        spec_.kind == UnitKind::Systemd && !e.ok && r_.state == State::Stopping && r_.main_alive;
-    if (!refused) return;
+    // is refused goes on, and so does watching it.
+    if (!e.refused || r_.state != State::Stopping || !r_.main_alive) return;
+    const bool healing = r_.desired == Desired::Running && !r_.restart_now;
     note(NoteKind::StopRefused);
     r_.desired = Desired::Running;
     r_.restart_now = false;
     set_state(State::Running, {});
+    if (healing) hold_off(e.transient);
     out_.push_back(effect::StartChecks{r_.generation});
+}
+
+// A restart that was refused is tried again no sooner and no more often than one that failed.
+void Lifecycle::hold_off(bool transient) noexcept {
+    Note n;
+    n.kind = NoteKind::Backoff;
+    if (transient) {
+        n.delay = charge_transient(spec_.policy, r_, jitter_);
+    } else {
+        const auto restarts = r_.restarts_total; // it was none
+        const RestartPlan plan = charge(spec_.policy, r_, now_, jitter_);
+        r_.restarts_total = restarts;
+        n.delay = plan.delay;
+        n.count = static_cast<std::uint32_t>(r_.restarts.size());
+        n.of = spec_.policy.budget.restarts;
+        if (plan.newly_spent) {
+            Note spent;
+            spent.kind = NoteKind::BudgetSpent;
+            spent.count = n.of;
+            note(spent);
+        }
+        constexpr auto kForGood = std::chrono::hours(24 * 365 * 100);
+        if (plan.kind == RestartKind::Cooldown) n.kind = NoteKind::Cooldown;
+        if (plan.kind == RestartKind::GiveUp) {
+            n.kind = NoteKind::GaveUp;
+            n.delay = kForGood;
+        }
+    }
+    note(n);
+    r_.current_delay = {};
+    r_.step_at = now_ + n.delay;
 }
 
 } // namespace keepwell

@@ -47,7 +47,8 @@ std::string of_check(const Reason& reason, const UnitSpec& spec, const std::stri
 std::string of_spawn(const Reason& reason, const std::string& detail) {
     if (reason.stage == SpawnStage::Timeout) return "timed out";
     std::string text(to_string(reason.stage));
-    if (reason.stage == SpawnStage::Manager || reason.stage == SpawnStage::PidFile) {
+    if (reason.stage == SpawnStage::Manager || reason.stage == SpawnStage::PidFile ||
+        reason.stage == SpawnStage::DryRun) {
         const std::string why = trimmed(detail);
         return why.empty() ? text : why;
     }
@@ -89,7 +90,9 @@ std::string describe(const Reason& reason, const UnitSpec& spec,
     }
     case ReasonKind::CheckWarning: return of_check(reason, spec, detail, "slow");
     case ReasonKind::Exited: return of_exit(reason.status, spec);
-    case ReasonKind::SpawnFailed: return "cannot start: " + of_spawn(reason, detail);
+    case ReasonKind::SpawnFailed:
+        return (reason.stage == SpawnStage::DryRun ? "" : "cannot start: ") +
+               of_spawn(reason, detail);
     case ReasonKind::HostBusy: return "host busy: " + of_spawn(reason, detail);
     case ReasonKind::NotReady: return "not ready after " + human_duration(spec.ready_timeout);
     case ReasonKind::Dependency:

@@ -46,8 +46,8 @@ static_assert(ends_with(kOutcomes, CheckOutcome::Fail));
 
 constexpr auto kStages = std::to_array<std::string_view>(
     {"none", "prepare", "fork", "cgroup", "rlimit", "chdir", "setgroups", "setresgid", "setresuid",
-     "exec", "pre_start", "timeout", "keeper", "start_command", "pidfile", "systemd"});
-static_assert(ends_with(kStages, SpawnStage::Manager));
+     "exec", "pre_start", "timeout", "keeper", "start_command", "pidfile", "systemd", "dry run"});
+static_assert(ends_with(kStages, SpawnStage::DryRun));
 
 constexpr auto kBlindness =
     std::to_array<std::string_view>({"not looked at yet", "the bus is lost", "systemd reloads",

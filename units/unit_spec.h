@@ -315,6 +315,7 @@ struct UnitSpec {
     Policy policy;
     ProcessSpec process;
     std::string pidfile; // kind PidFile: an absolute path
+    std::string service; // kinds PidFile and Match: of systemd; empty = told by its cgroup
     SystemdSpec systemd; // kind Systemd
     MatchSpec match;     // kind Match
     std::vector<CheckSpec> checks;

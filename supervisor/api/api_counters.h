@@ -40,7 +40,7 @@ struct ApiCounters {
         durations.try_emplace(handler, kBounds)
             .first->second.observe(std::chrono::duration<double>(took).count());
     }
-    // Turned away before any route: too large, no such host, no token …
+    // Turned away without asking a route: too large, another host, no token …
     void reject(std::string_view reason) { ++rejected[std::string(reason)]; }
 };
 

@@ -3,8 +3,11 @@
 #include <microhttpd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdarg>
 #include <cstdio>
+#include <fcntl.h>
+#include <unistd.h>
 #include <vector>
 
 namespace keepwell::api {
@@ -41,6 +44,10 @@ struct Listener::Impl {
     ~Impl();
 
     Status open(const Setup&);
+    void leave_socket() {
+        const int fd = MHD_quiesce_daemon(daemon.get());
+        if (fd != MHD_INVALID_SOCKET) ::close(fd);
+    }
     void run();
     void before_wait();
     void log(const char* format, va_list args);
@@ -133,10 +140,13 @@ Status Listener::Impl::open(const Setup& setup) {
         more.push_back({MHD_OPTION_HTTPS_MEM_KEY, 0, text(setup.tls->key)});
     }
     more.push_back({MHD_OPTION_END, 0, nullptr});
+    // MHD closes what it is given also when it does not start, so it gets one of its own.
+    const int socket = ::fcntl(setup.socket, F_DUPFD_CLOEXEC, 0);
+    if (socket < 0) return Error{"cannot start the API on " + name + ": see `ulimit -n`", errno};
     daemon.reset(MHD_start_daemon(flags, 0, nullptr, nullptr, &request_edge, this, //
                                   MHD_OPTION_EXTERNAL_LOGGER, &log_edge,
-                                  this, // must be the first option
-                                  MHD_OPTION_LISTEN_SOCKET, setup.socket,                //
+                                  this,                             // must be the first option
+                                  MHD_OPTION_LISTEN_SOCKET, socket, //
                                   MHD_OPTION_URI_LOG_CALLBACK, &target_edge, this,       //
                                   MHD_OPTION_NOTIFY_COMPLETED, &completed_edge, this,    //
                                   MHD_OPTION_NOTIFY_CONNECTION, &connection_edge, this,  //
@@ -159,7 +169,7 @@ Listener::Impl::~Impl() {
     if (!daemon) return;
     exchanges.resume_all();
     exchanges.streams().end_all();
-    MHD_quiesce_daemon(daemon.get());
+    leave_socket();
     MHD_run(daemon.get());
     MHD_run(daemon.get());
     poll.reset();
@@ -222,6 +232,6 @@ Result<std::unique_ptr<Listener>> Listener::open(const Setup& setup, Ports ports
 void Listener::notify() { impl_->exchanges.notify(); }
 std::size_t Listener::waiting() const { return impl_->exchanges.waiting(); }
 std::size_t Listener::connections() const { return impl_->connections.size(); }
-void Listener::stop_accepting() { MHD_quiesce_daemon(impl_->daemon.get()); }
+void Listener::stop_accepting() { impl_->leave_socket(); }
 
 } // namespace keepwell::api

@@ -115,8 +115,8 @@ Reply Routes::dispatch(const Call& call) {
         if (!matches(route.pattern, call.target.segments)) continue;
         other = &route;
         if (route.method != method) continue;
-        if (auto refused = denied(call.request, route.scope)) return *refused;
-        Reply reply = (this->*route.handler)(call);
+        auto refused = denied(call.request, route.scope);
+        Reply reply = refused ? std::move(*refused) : (this->*route.handler)(call);
         reply.handler = route.pattern;
         return reply;
     }

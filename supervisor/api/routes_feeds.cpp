@@ -108,12 +108,12 @@ Reply Routes::get_log_stream(const Call& call) {
         question.last_id = given->second;
     // What HEAD asks for would be a stream that nobody reads.
     if (call.request.method == "HEAD") return streamed(std::shared_ptr<feeds::Stream>());
-    return streamed(control_.follow_logs(std::move(question), call.request.address));
+    return streamed(control_.follow_logs(std::move(question), call.request.peer.address));
 }
 
 Reply Routes::get_event_stream(const Call& call) {
     if (call.request.method == "HEAD") return streamed(std::shared_ptr<feeds::Stream>());
-    return streamed(control_.follow_events(call.request.address));
+    return streamed(control_.follow_events(call.request.peer.address));
 }
 
 } // namespace keepwell::api

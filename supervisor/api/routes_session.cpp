@@ -10,19 +10,25 @@ namespace keepwell::api {
 
 std::optional<Reply> Routes::denied(const Request& request, Scope scope) const {
     const Caller& caller = request.caller;
-    if (caller.retry_after > 0) return too_many(caller.retry_after);
+    const auto counted = [](Reply reply, std::string_view code) {
+        reply.refused = code;
+        return reply;
+    };
+    if (caller.retry_after > 0) return counted(too_many(caller.retry_after), "too_many_failures");
     if (caller.scopes.has(scope)) return std::nullopt;
     if (caller.known)
-        return fail(403, "forbidden",
-                    fmt::format("cannot allow that: it needs the scope {} (keepwell token add)",
-                                to_string(scope)));
+        return counted(
+            fail(403, "forbidden",
+                 fmt::format("cannot allow that: it needs the scope {} (keepwell token add)",
+                             to_string(scope))),
+            "forbidden");
     Reply reply =
         fail(401, "unauthorized",
              fmt::format("cannot allow that: it needs a token with the scope {} (keepwell "
                          "token add) or the control socket",
                          to_string(scope)));
     reply.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"keepwell\"");
-    return reply;
+    return counted(std::move(reply), "unauthorized");
 }
 
 Reply Routes::too_many(std::int64_t seconds) const {

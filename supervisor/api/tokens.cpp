@@ -265,9 +265,17 @@ const Token* TokenStore::find(std::string_view secret, Instant now) {
     return find(sha256(secret), now);
 }
 
-// Every token is looked at, whichever is right.
+// One that is not known may have been made a moment ago. Wrong ones are few: they are counted.
 const Token* TokenStore::find(const Digest& digest, Instant now) {
     look(now);
+    if (const Token* found = search(digest)) return found;
+    looked_at_.reset();
+    look(now);
+    return search(digest);
+}
+
+// Every token is looked at, whichever is right.
+const Token* TokenStore::search(const Digest& digest) const {
     const Token* found = nullptr;
     for (const File& file : files_)
         for (const Token& token : file.tokens)

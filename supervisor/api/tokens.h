@@ -53,7 +53,8 @@ Status change_tokens(const std::string& path,
 std::string tokens_credential();
 
 // The tokens of the running supervisor, read again when a file is another one than before. It is
-// looked at most once a second, and only when somebody presents a token.
+// looked at most once a second, at once for a token that is not known, and only when somebody
+// presents one.
 class TokenStore {
   public:
     using Report = std::function<void(const std::string&)>;
@@ -73,6 +74,7 @@ class TokenStore {
         std::vector<Token> tokens;
     };
     void look(Instant now);
+    const Token* search(const Digest&) const;
     void read(File&);
 
     std::vector<File> files_;

@@ -169,6 +169,13 @@ void Actions::judge_stop(Member& m, UnitIndex i) {
     m.message = r.kills_sent > 0 ? "SIGKILL sent" : "stopping";
 }
 
+// Who was asked to stop it will not, so neither stop nor restart comes of it.
+void Actions::judge_refusal(Action& a, Member& m, const std::string& why) {
+    const bool open = m.posted && m.status != "ok" && m.status != "failed";
+    if (!open || (a.verb != Verb::Stop && a.verb != Verb::Restart)) return;
+    finish(m, false, fmt::format("cannot {} {}: {}; it goes on", to_string(a.verb), m.key, why));
+}
+
 void Actions::finish(Member& m, bool ok, std::string message) {
     m.status = ok ? "ok" : "failed";
     m.message = std::move(message);
@@ -191,6 +198,7 @@ void Actions::stepped(const StepInfo& info) {
             waits = waits || !a.members[n].posted;
             if (a.members[n].key != info.spec.key) continue;
             if (a.members[n].posted && is_order(info.event)) a.members[n].seen = true;
+            if (stop_was_refused(info)) judge_refusal(a, a.members[n], info.text.detail);
             judge(a, a.members[n], info.unit);
         }
         if (waits && down_for_good(info.after))

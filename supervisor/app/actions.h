@@ -70,6 +70,7 @@ class Actions {
     bool may_stop(const Action&, UnitIndex) const;
     void judge(Action&, Member&, UnitIndex);
     void judge_start(Member&, UnitIndex, bool newer);
+    static void judge_refusal(Action&, Member&, const std::string& why);
     void judge_stop(Member&, UnitIndex);
     static void finish(Member&, bool ok, std::string message);
     void prune();

@@ -1,5 +1,6 @@
 #include "supervisor/app/control_impl.h"
 
+#include "supervisor/app/dry_run.h"
 #include "supervisor/engine/explain.h"
 #include "supervisor/status/json_writer.h"
 #include "units/reason.h"
@@ -158,14 +159,28 @@ void ControlImpl::perform(const ActionRequest& request, const std::string& id, U
 void ControlImpl::run_reload(const std::string& id, UnitIndex i) {
     const UnitSpec& spec = p_.fleet.engine().spec(i);
     const std::string key = spec.key;
-    if (!p_.fleet.engine().record(i).main_alive)
+    const UnitRecord& r = p_.fleet.engine().record(i);
+    if (!r.main_alive)
         return p_.fleet.actions().set(id, key, false,
                                       "cannot reload " + key + ": it is not running");
+    if (r.state == State::Unknown)
+        return p_.fleet.actions().set(
+            id, key, false,
+            fmt::format("cannot reload {}: {}; nothing is done while it cannot be seen", key,
+                        to_string(static_cast<Blindness>(r.reason.code))));
+    if (spec.dry_run) return hold_back(id, key, "reload", would_reload(spec));
     p_.fleet.dispatcher().reload(i, spec.start_timeout, [this, id, key](const std::string& error) {
         const std::string text = error.empty() ? "reloaded" : "cannot reload " + key + ": " + error;
         p_.fleet.timeline().add(key, "operator", text);
         p_.fleet.actions().set(id, key, error.empty(), text);
     });
+}
+
+void ControlImpl::hold_back(const std::string& id, const std::string& key, const char* verb,
+                            const std::string& would) {
+    const std::string text = fmt::format("cannot {} {}: {}", verb, key, would);
+    p_.fleet.timeline().add(key, "held", text);
+    p_.fleet.actions().set(id, key, false, text);
 }
 
 void ControlImpl::send_signal(const std::string& id, UnitIndex i, int signal) {
@@ -174,9 +189,19 @@ void ControlImpl::send_signal(const std::string& id, UnitIndex i, int signal) {
     if (!r.main_alive)
         return p_.fleet.actions().set(id, key, false,
                                       "cannot signal " + key + ": it is not running");
-    p_.processes.signal(key, r.generation, signal, SignalScope::Process);
-    p_.fleet.actions().set(id, key, true,
-                           fmt::format("{} sent to pid {}", signal_name(signal), r.pid));
+    const UnitSpec& spec = p_.fleet.engine().spec(i);
+    if (spec.dry_run)
+        return hold_back(id, key, "signal",
+                         would_signal(signal, p_.fleet.dispatcher().service_of(spec), r.pid));
+    const std::string to = r.pid != 0 ? fmt::format("pid {}", r.pid) : key;
+    p_.processes.signal_by_hand(
+        key, r.generation, signal, [this, id, key, signal, to](const std::string& error) {
+            const std::string text = error.empty()
+                                         ? fmt::format("{} sent to {}", signal_name(signal), to)
+                                         : "cannot signal " + key + ": " + error;
+            if (!error.empty()) p_.fleet.timeline().add(key, "operator", text);
+            p_.fleet.actions().set(id, key, error.empty(), text);
+        });
 }
 
 std::optional<ActionView> ControlImpl::action(const std::string& id) {

@@ -72,6 +72,8 @@ class ControlImpl final : public Control {
     Result<UnitIndex> one(const std::string& name) const;
     void perform(const ActionRequest&, const std::string& id, UnitIndex, const std::string& who);
     void run_reload(const std::string& id, UnitIndex);
+    void hold_back(const std::string& id, const std::string& key, const char* verb,
+                   const std::string& would); // of a dry run
     void send_signal(const std::string& id, UnitIndex, int signal);
 
     Ports p_;

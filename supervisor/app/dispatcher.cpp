@@ -1,5 +1,6 @@
 #include "supervisor/app/dispatcher.h"
 
+#include "supervisor/app/dry_run.h"
 #include "units/reason.h"
 
 #include <algorithm>
@@ -34,6 +35,7 @@ Dispatcher::Dispatcher(Ports ports, std::uint32_t max_parallel)
     : p_(std::move(ports)), max_parallel_(max_parallel) {}
 
 void Dispatcher::effect(UnitIndex i, const Effect& e) {
+    if (dry(i) && held_back(i, e)) return;
     if (const auto* spawn_effect = std::get_if<effect::Spawn>(&e)) {
         pending_[i] = Pending{spawn_effect->generation, 0, false};
         queue_.push_back(i);
@@ -54,6 +56,33 @@ void Dispatcher::effect(UnitIndex i, const Effect& e) {
     } else if (const auto* l = std::get_if<effect::RunLadder>(&e)) {
         ladder(i, *l);
     }
+}
+
+// What left the configuration, or ends with keepwell, was started before the dry run.
+bool Dispatcher::dry(UnitIndex i) const {
+    return p_.engine.spec(i).dry_run && !p_.engine.retiring(i) && !ending_;
+}
+
+std::string Dispatcher::service_of(const UnitSpec& spec) const {
+    const auto managed = p_.processes.managed(spec.key);
+    return managed ? managed->unit : "";
+}
+
+// Of a dry run: whatever would touch the unit is only said.
+bool Dispatcher::held_back(UnitIndex i, const Effect& e) {
+    const UnitSpec& spec = p_.engine.spec(i);
+    if (const auto* start = std::get_if<effect::Spawn>(&e)) {
+        const event::SpawnFailed held{start->generation, SpawnStage::DryRun, 0, false};
+        p_.engine.post(i, held, {would_start(spec, service_of(spec)), "", -1});
+        return true;
+    }
+    if (const auto* stop = std::get_if<effect::Terminate>(&e)) {
+        const event::StopFinished held{stop->generation, false, true, false};
+        const std::int64_t pid = p_.engine.record(i).pid;
+        p_.engine.post(i, held, {would_stop(spec, service_of(spec), pid), "", -1});
+        return true;
+    }
+    return std::holds_alternative<effect::Kill>(e) || std::holds_alternative<effect::RunLadder>(e);
 }
 
 void Dispatcher::stepped(const StepInfo& info) {
@@ -153,7 +182,9 @@ void Dispatcher::reload(UnitIndex i, Duration timeout,
 void Dispatcher::terminate(UnitIndex i, Generation generation) {
     const UnitSpec& spec = p_.engine.spec(i);
     if (!p_.engine.record(i).main_alive) return signal_leftovers(i, generation);
-    if (spec.process.stop_command.empty()) return signal_stop(i, generation);
+    // What systemd manages is stopped by its jobs, never beside it.
+    if (spec.process.stop_command.empty() || !service_of(spec).empty())
+        return signal_stop(i, generation);
     run_for(i, spec.process.stop_command, spec.policy.stop.timeout, "stop_command",
             [this, i, generation, key = spec.key](const TaskResult& r) {
                 if (p_.engine.find(key) != i) return;

@@ -1,6 +1,6 @@
 // Dispatcher: turns effects into calls of the ports: spawns (bounded in parallel, pre_start first),
 // stops, kills, checks and ladder steps. It decides nothing; what comes of a call goes back to the
-// engine as an event.
+// engine as an event. Of units in a dry run it only says what it would have done.
 #pragma once
 
 #include "supervisor/engine/engine.h"
@@ -37,6 +37,8 @@ class Dispatcher {
     void stepped(const StepInfo&); // frees places of starts that are over; drops starts nobody
                                    // wants any more
     void erased(UnitIndex);
+    void end() { ending_ = true; } // keepwell stops what it started, also in a dry run
+    std::string service_of(const UnitSpec&) const; // of systemd; empty = none
     void set_max_parallel(std::uint32_t n) { max_parallel_ = n; }
     // A task in the unit's own environment: reload_command, stop_command, a ladder's exec.
     TaskId run_for(UnitIndex, const Argv&, Duration timeout, const std::string& label,
@@ -51,6 +53,8 @@ class Dispatcher {
         TaskId pre_start = 0;
         bool under_way = false;
     };
+    bool dry(UnitIndex) const;
+    bool held_back(UnitIndex, const Effect&);
     void pump();
     void begin(UnitIndex);
     void spawn(UnitIndex, Generation);
@@ -62,6 +66,7 @@ class Dispatcher {
 
     Ports p_;
     std::uint32_t max_parallel_;
+    bool ending_ = false;
     std::deque<UnitIndex> queue_;
     std::unordered_map<UnitIndex, Pending> pending_;
     std::unordered_set<UnitIndex> under_way_;

@@ -78,9 +78,10 @@ void FeedService::end_all() {
     events_.end_all();
 }
 
-std::size_t FeedService::clients() const { return slots_->all; }
-std::uint64_t FeedService::dropped() const {
-    return logs_.counts().dropped + events_.counts().dropped;
+ApiCounters* FeedService::counted(ApiCounters& counters) const {
+    counters.sse_clients = slots_->all;
+    counters.sse_events_dropped = logs_.counts().dropped + events_.counts().dropped;
+    return &counters;
 }
 
 std::string FeedService::hello() {

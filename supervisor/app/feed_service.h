@@ -2,6 +2,7 @@
 // clients, in all and from one address. Everything on the loop.
 #pragma once
 
+#include "supervisor/api/api_counters.h"
 #include "supervisor/app/fleet.h"
 #include "supervisor/feeds/event_hub.h"
 #include "supervisor/feeds/log_hub.h"
@@ -36,8 +37,8 @@ class FeedService {
     Result<std::shared_ptr<feeds::Stream>> follow_events(const std::string& address);
     void changed() { events_.changed(); } // the document has news
     void end_all();                       // keepwell ends
-    std::size_t clients() const;
-    std::uint64_t dropped() const; // events that clients were too slow for
+    // With what streams add to them: how many are open, and what slow clients have lost.
+    ApiCounters* counted(ApiCounters&) const;
 
   private:
     struct Slots;

@@ -400,6 +400,9 @@ void Fleet::on_step(const StepInfo& info) {
     if (info.after.state != State::Starting) ready_logs_.erase(info.unit);
     if (info.after.generation != info.before.generation) sayings_.erase(info.unit);
     if (std::holds_alternative<event::Exited>(info.event)) look_for_port_holder(info);
+    // Somebody's word to stop it came to nothing.
+    if (stop_was_refused(info) && info.before.desired == Desired::Stopped)
+        want(info.unit, Desired::Running);
     dirty_.insert(info.unit);
     dispatcher_.stepped(info);
     actions_.stepped(info);
@@ -472,6 +475,7 @@ void Fleet::shut_down(const std::string& who, std::function<void()> done) {
     if (shutting_down()) return;
     shutdown_done_ = std::move(done);
     timeline_.add("", "shutdown", "stops everything, asked by " + who);
+    dispatcher_.end();
     std::vector<UnitIndex> children;
     for (const UnitIndex i : engine_.all())
         if (!leaves_alone(i)) children.push_back(i);

@@ -159,7 +159,8 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
     void on_tree_gone(const std::string& key) override;
     void on_absent(const std::string& key, bool on_purpose, const ExitStatus&,
                    const std::string& text) override;
-    void on_stop_refused(const std::string& key, Generation, const std::string& text) override;
+    void on_stop_refused(const std::string& key, Generation, const std::string& text,
+                         bool transient) override;
     void on_held(const std::string& key, const ExitStatus&, const std::string& text) override;
     void on_discovered(const std::string& pattern_key, const std::string& unit) override;
     void on_blind(const std::string& key, Blindness, const std::string& text) override;

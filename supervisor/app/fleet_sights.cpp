@@ -46,9 +46,10 @@ void Fleet::on_absent(const std::string& key, bool on_purpose, const ExitStatus&
         p_.timers.arm(p_.clock.now(), [this, key] { forget_found(key); });
 }
 
-void Fleet::on_stop_refused(const std::string& key, Generation g, const std::string& text) {
+void Fleet::on_stop_refused(const std::string& key, Generation g, const std::string& text,
+                            bool transient) {
     if (const auto i = engine_.find(key))
-        engine_.post(*i, event::StopFinished{g, false}, {text, "", -1});
+        engine_.post(*i, event::StopFinished{g, false, true, transient}, {text, "", -1});
 }
 
 void Fleet::on_held(const std::string& key, const ExitStatus& status, const std::string& text) {

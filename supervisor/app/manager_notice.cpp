@@ -73,7 +73,8 @@ void ManagerNotice::changed() {
     if (!waiting_) say_status();
 }
 
-// Every line said opens a gap, also the one said at the end of a gap: else two could follow each other at once.
+// Every line said opens a gap, also the one said at the end of a gap: else two could follow each
+// other at once.
 void ManagerNotice::say_status() {
     if (!ready_ || stopping_) return;
     std::string line = units_line(p_.engine);

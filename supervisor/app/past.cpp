@@ -225,7 +225,7 @@ void Past::show_uptimes() {
             const UpDown& since = w == 0 ? sums.since_short : sums.since_long;
             const auto ratio = up_ratio(sums.stored[w].up_ms + since.up_ms,
                                         sums.stored[w].down_ms + since.down_ms);
-            if (ratio) ratios[w] = std::floor(*ratio * 1e4) / 1e4; // 1 means: never down
+            if (ratio) ratios[w] = std::floor(*ratio * 1e4 + 1e-6) / 1e4; // 1 means: never down
         }
         news = p_.fleet.set_uptime(key, ratios) || news;
     }

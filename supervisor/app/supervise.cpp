@@ -11,13 +11,13 @@
 #include "supervisor/app/past.h"
 #include "supervisor/app/process_setup.h"
 #include "supervisor/app/reload.h"
+#include "supervisor/app/runtime_json.h"
 #include "supervisor/app/unit_hosts.h"
 #include "supervisor/config/last_good.h"
 #include "supervisor/net/cares_client.h"
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
 #include "supervisor/notify/notify_sockets.h"
-#include "supervisor/status/json_writer.h"
 #include "supervisor/status/status_writer.h"
 #include "supervisor/uv/pool_offload.h"
 
@@ -160,8 +160,8 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                     reloads_.ask({dry, who, std::move(done)});
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
-                [this](const std::string& who) { return begin_upgrade(who); }, keeper_, status_,
-                [this] { return metrics_page_.text(); }, past_, loop_,
+                [this](const std::string& who) { return begin_upgrade(who); }, hosts_.all(),
+                status_, [this] { return metrics_page_.text(); }, past_, loop_,
                 [this]() -> FeedService& { return feeds_; },
                 [this] {
                     if (api_) api_->notify();
@@ -174,7 +174,7 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
               }}),
       metrics_(loop_, fleet_, [this] { changed(); }),
       metrics_page_({clock_, fleet_, metrics_, logs_, [this] { return writer_.get(); },
-                     [this] { return api_ ? &api_->counters() : nullptr; }},
+                     [this] { return api_ ? feeds_.counted(api_->counters()) : nullptr; }},
                     note_.empty()),
       notice_({loop_, clock_, fleet_.engine(), [this] { return keeper_.has_manager(); },
                [this](const std::string& text) { keeper_.notify(text); }}),
@@ -310,33 +310,10 @@ StatusWriter::Documents Supervisor::render() {
 }
 
 std::string Supervisor::runtime_json() {
-    std::string out;
-    JsonWriter w(out);
-    w.begin_object()
-        .member("version", KEEPWELL_VERSION)
-        .member("pid", getpid())
-        .member("keeper_pid", keeper_.keeper_pid());
-    w.member("started_at", started_at_)
-        .member("runtime_dir", spec().runtime_dir)
-        .member("state_dir", spec().state_dir);
-    w.member("listen", api_ ? api_->addresses() : std::vector<std::string>{})
-        .member("log_dir", spec().log_dir)
-        .member("status_file", spec().status_file)
-        .member("config", loaded_.files)
-        .member("redact", spec().redact);
-    fleet_.write_logs(w.member("safe", options_.safe && note_ == kSafeNote).key("logs"));
-    w.key("upgrade")
-        .begin_object()
-        .member("running", upgrading_)
-        .member("error", upgrade_error_)
-        .end_object();
-    w.member("dry_run", spec().dry_run)
-        .member("note", note_)
-        .member("stale_events", fleet_.stale_events());
-    w.key("warnings").begin_array();
-    for (const auto& m : loaded_.warnings) w.value(to_string(m));
-    w.end_array().end_object();
-    return out;
+    return keepwell::runtime_json({loaded_, fleet_, keeper_.keeper_pid(), started_at_,
+                                   api_ ? api_->addresses() : std::vector<std::string>{},
+                                   options_.safe && note_ == kSafeNote, upgrading_, upgrade_error_,
+                                   note_});
 }
 
 Result<std::string> Supervisor::take_reload(bool dry, const std::string& who, LoadResult fresh) {

@@ -34,6 +34,10 @@ std::string render_table(const Json& status, const std::vector<std::string>& key
                          std::int64_t now_ms, const Style&, bool heading);
 // "7 units: 3 healthy, 1 degraded, 2 down, 1 waiting"
 std::string render_counts(const Json& status, const std::vector<std::string>& keys);
+// A headline, and for each unit of `keys` in trouble what was seen and what comes next; at most
+// `rows` lines. What does not fit is counted.
+std::vector<std::string> render_problems(const Json& status, const std::vector<std::string>& keys,
+                                         std::int64_t now_ms, const Style&, int rows);
 // "healthy: 7 units" or "down: runner down (no process matches …), shop degraded (…)".
 std::string render_health(const Json& status);
 // All about one unit, without its log lines.

@@ -20,8 +20,8 @@ struct Figure { // of several points: the least, the greatest, the mean of the m
     int count = 0;
     void add(const Json& f) {
         if (!f.is_object()) return;
-        max = std::max(max.value_or(f["max"].number(0)), f["max"].number(0));
-        sum += f["avg"].number(0);
+        max = std::max(max.value_or(f["max"].number().value_or(0)), f["max"].number().value_or(0));
+        sum += f["avg"].number().value_or(0);
         ++count;
     }
     std::optional<double> avg() const {
@@ -34,11 +34,11 @@ struct Part { // of the range: a cell of the bar or a row of the table
     Figure latency, cpu, memory;
     std::int64_t restarts = 0, from_ms = 0;
     void add(const Json& p) {
-        ok += p["ok_s"].number(0);
-        degraded += p["degraded_s"].number(0);
-        down += p["down_s"].number(0);
-        unknown += p["unknown_s"].number(0);
-        paused += p["paused_s"].number(0);
+        ok += p["ok_s"].number().value_or(0);
+        degraded += p["degraded_s"].number().value_or(0);
+        down += p["down_s"].number().value_or(0);
+        unknown += p["unknown_s"].number().value_or(0);
+        paused += p["paused_s"].number().value_or(0);
         latency.add(p["latency_ms"]);
         cpu.add(p["cpu_percent"]);
         memory.add(p["memory_bytes"]);
@@ -94,7 +94,7 @@ std::string bar(const std::vector<Part>& cells, const Style& style) {
 std::string percent(std::optional<double> ratio) {
     if (!ratio) return "-";
     if (*ratio >= 1) return "100 %";
-    return fmt::format("{:.2f} %", std::floor(*ratio * 1e4) / 100);
+    return fmt::format("{:.2f} %", std::floor(*ratio * 1e4 + 1e-6) / 100);
 }
 
 std::string span(double seconds) { return seconds <= 0 ? "-" : human_age(std::max(1.0, seconds)); }

@@ -24,6 +24,8 @@ constexpr const char* kHelp =
     "\n"
     "The table follows the supervisor by itself, also over an upgrade or a crash of it.\n";
 
+constexpr int kRoomy = 9; // fewer rows: the table alone
+
 struct SortName {
     TopSort sort;
     const char* word;
@@ -295,6 +297,18 @@ void TopModel::draw_table(std::vector<std::string>& out, std::int64_t now_ms, co
     }
 }
 
+// What needs somebody first, in a third of the screen at most; the table has the rest.
+void TopModel::draw_overview(std::vector<std::string>& out, std::int64_t now_ms, const Style& style,
+                             int rows) {
+    const int most = rows >= kRoomy ? rows / 3 : 0;
+    if (silent_.empty() && filter_.empty() && !status_.is_null())
+        for (auto& line : render_problems(status_, keys_, now_ms, style, most)) {
+            out.push_back(std::move(line));
+            --rows;
+        }
+    draw_table(out, now_ms, style, rows);
+}
+
 void TopModel::draw_text(std::vector<std::string>& out, const std::string& text, const Style& style,
                          int rows) {
     page_ = static_cast<std::size_t>(std::max(1, rows - 1));
@@ -321,7 +335,7 @@ std::vector<std::string> TopModel::lines(std::int64_t now_ms, const Style& style
     else if (mode_ == Mode::Help)
         draw_text(out, kHelp, style, rows);
     else
-        draw_table(out, now_ms, style, rows);
+        draw_overview(out, now_ms, style, rows);
     out.resize(height - 1);
     out.push_back(footer(style));
     return out;

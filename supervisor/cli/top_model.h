@@ -45,6 +45,7 @@ class TopModel {
     std::string host_line(const Style&) const;
     std::string footer(const Style&) const;
     void draw_table(std::vector<std::string>& out, std::int64_t now_ms, const Style&, int rows);
+    void draw_overview(std::vector<std::string>& out, std::int64_t now_ms, const Style&, int rows);
     void draw_text(std::vector<std::string>& out, const std::string& text, const Style&, int rows);
 
     TopSort sort_;

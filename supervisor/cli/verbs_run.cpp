@@ -3,6 +3,7 @@
 #include "supervisor/app/supervise.h"
 #include "supervisor/cli/fetch.h"
 #include "supervisor/cli/limits_here.h"
+#include "supervisor/cli/owners_here.h"
 #include "supervisor/cli/verbs.h"
 #include "supervisor/config/config.h"
 #include "supervisor/config/last_good.h"
@@ -241,6 +242,8 @@ int verb_validate(Context& context) {
     }
     for (const std::string& text : unenforced_limits(loaded.config))
         context.err() << "warning: " << safe_text(text) << std::endl;
+    for (const std::string& text : services_of_daemons(loaded.config))
+        context.err() << "note: " << safe_text(text) << std::endl;
     const auto problems = api_problems(loaded.config.supervisor, false);
     for (const auto& problem : problems) context.err() << safe_text(problem) << "\n";
     if (!problems.empty()) {

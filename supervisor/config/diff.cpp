@@ -82,6 +82,7 @@ std::vector<std::string> changed_keys(const UnitSpec& a, const UnitSpec& b) {
     d.compare("kind", a.kind, b.kind);
     compare_process(d, a.process, b.process);
     d.compare("pidfile", a.pidfile, b.pidfile);
+    d.compare("service", a.service, b.service);
     d.compare("systemd", a.systemd, b.systemd);
     d.compare("match", a.match, b.match);
     d.compare("name", a.name, b.name);

@@ -39,6 +39,7 @@ struct Allowed {
 };
 constexpr Allowed kAllowed[] = {
     {"start_command", false, true, false, true, "pidfile and match units"},
+    {"service", false, true, false, true, "pidfile and match units"},
     {"bus", false, false, true, false, "systemd units"},
     {"exclude", false, false, false, true, "match units"},
     {"min", false, false, false, true, "match units"},
@@ -56,16 +57,42 @@ bool allows(const Allowed& a, UnitKind kind) {
     return false;
 }
 
-// Too many are told, never acted upon: nobody knows which of them is one too many.
-void add_count_check(UnitSpec& spec) {
+void add_count_check(UnitSpec& spec, const char* id, std::uint32_t min,
+                     std::optional<std::uint32_t> max, CheckEffect effect) {
     CheckSpec check;
-    check.id = "max";
+    check.id = id;
     if (std::ranges::find(spec.checks, check.id, &CheckSpec::id) != spec.checks.end()) return;
-    check.probe = ProcessCheckSpec{spec.match.match, spec.match.exclude, 0, spec.match.max};
+    check.probe = ProcessCheckSpec{spec.match.match, spec.match.exclude, min, max};
+    // All of them share one look at /proc, so they may be as prompt as the search for matches.
+    check.interval = 2s;
+    check.retry_interval = 500ms;
     check.failures = spec.policy.failures;
-    check.effect = CheckEffect::Degraded;
-    check.heals = false;
+    check.effect = effect;
+    check.heals = effect == CheckEffect::Down;
     spec.checks.push_back(std::move(check));
+}
+
+// Too many are told, never acted upon: nobody knows which of them is one too many. Too few are as
+// none, also when there were enough: what watches the oldest of them does not see the others go.
+void add_count_checks(UnitSpec& spec) {
+    const MatchSpec& match = spec.match;
+    if (match.min > 1) add_count_check(spec, "min", match.min, std::nullopt, CheckEffect::Down);
+    if (match.max) add_count_check(spec, "max", 0, match.max, CheckEffect::Degraded);
+}
+
+// Who starts and stops it is the service; nothing is run beside it.
+void check_service(Reader& unit, UnitSpec& spec) {
+    const Node* at = unit.node().find("service");
+    if (at == nullptr || spec.service.empty()) return;
+    if (!spec.service.ends_with(".service") ||
+        spec.service.find_first_of("*?") != std::string::npos)
+        unit.error(*at, quote(spec.service) + " is not the name of one service (like \"db\")");
+    if (const Node* start = unit.node().find("start_command"))
+        unit.error(*start, "the unit has a service too, which starts it (leave out one of them)");
+    for (const std::string_view key : {"stop_command", "pre_start"})
+        if (const Node* other = unit.node().find(key))
+            unit.warning(*other,
+                         "has no effect: " + spec.service + " of systemd starts and stops it");
 }
 
 // systemd starts these by their unit file, whatever stands here.
@@ -125,6 +152,7 @@ void read_kind_keys(Reader& unit, UnitSpec& spec, const Context& context) {
     read_bus(unit, spec.systemd.bus, context.user_run);
     read_systemd_name(unit, "systemd", spec.systemd.unit);
     read_match(unit, spec.match);
+    read_systemd_name(unit, "service", spec.service);
     if (unit.texts("log_files", spec.log_files))
         read_log_files(*unit.node().find("log_files"), unit, spec);
     if (spec.kind != UnitKind::Systemd) spec.systemd = {};
@@ -143,13 +171,14 @@ void check_kind_keys(Reader& unit, UnitSpec& spec, bool is_template) {
         if (!is_template) warn_of_systemds_own(unit);
         spec.policy.stop.kill = KillScope::Never; // its own TimeoutStopSec= decides
     }
-    if (spec.kind == UnitKind::Match && spec.match.max) add_count_check(spec);
-    const bool startable = !spec.process.start_command.empty();
+    if (spec.kind == UnitKind::Match) add_count_checks(spec);
+    if (!is_template) check_service(unit, spec);
+    const bool startable = !spec.process.start_command.empty() || !spec.service.empty();
     if (spec.kind == UnitKind::Match && !startable) spec.heal = false; // only watched
     if (spec.kind == UnitKind::PidFile && !startable && !is_template)
         unit.warning(*unit.node().find("pidfile"),
                      "without a start_command it can be healed only if it belongs to a systemd "
-                     "unit");
+                     "unit (name it: service = \"NAME\")");
 }
 
 } // namespace keepwell::config

@@ -44,6 +44,13 @@ struct StepInfo {
     bool changed; // anything but a check's last_at
 };
 
+// Who was asked to stop it will not, so it goes on; text.detail says why.
+inline bool stop_was_refused(const StepInfo& info) noexcept {
+    const auto* e = std::get_if<event::StopFinished>(&info.event);
+    return e != nullptr && e->refused && info.before.state == State::Stopping &&
+           info.after.state == State::Running;
+}
+
 class EngineListener {
   public:
     virtual ~EngineListener() = default;

@@ -46,6 +46,11 @@ std::string spawn_failure(const Note& n, const StepInfo& info) {
     return info.text.detail.empty() ? where : info.text.detail;
 }
 
+std::string stop_means(const UnitSpec& spec, int signal) {
+    if (spec.kind == UnitKind::Systemd || !spec.service.empty()) return "stop job";
+    return spec.process.stop_command.empty() ? signal_name(signal) : "stop_command";
+}
+
 // Exits that nobody asked for begin an incident.
 bool unexpected(const StepInfo& info) {
     return info.before.state == State::Running || info.before.state == State::Starting;
@@ -97,10 +102,8 @@ NoteText describe(const Note& n, const StepInfo& info,
     case NoteKind::WouldRestart:
         return {"held", "", "would restart, but " + why_not(n.code), "", false};
     case NoteKind::StopBegan:
-        if (spec.kind == UnitKind::Systemd) return {"stop", "", "stop job", "", false};
         return {"stop", "",
-                spec.process.stop_command.empty() ? signal_name(static_cast<int>(n.code))
-                                                  : "stop_command",
+                (spec.dry_run ? "asked for: " : "") + stop_means(spec, static_cast<int>(n.code)),
                 "", false};
     case NoteKind::KillSent:
         return {"kill", "",
@@ -110,6 +113,8 @@ NoteText describe(const Note& n, const StepInfo& info,
     case NoteKind::Exited: return exit_note(n, info);
     case NoteKind::TreeEmpty: return {"gone", "", "the whole tree is gone", "", false};
     case NoteKind::SpawnFailed:
+        if (n.stage == SpawnStage::DryRun)
+            return {"held", "", "not started", info.text.detail, false};
         return {"start", "", "cannot start: " + spawn_failure(n, info), "", true};
     case NoteKind::Backoff: return {"backoff", "", budget_text(n, spec), "", false};
     case NoteKind::BudgetSpent:

@@ -165,7 +165,7 @@ bool read_check(std::string_view value, const UnitSpec& spec, UnitRecord& r) {
 bool read_reason(std::string_view value, Reason& to) {
     PackedReason p{};
     if (!read(value, p) || p.kind > static_cast<std::uint8_t>(ReasonKind::Blind) ||
-        p.stage > static_cast<std::uint8_t>(SpawnStage::Manager))
+        p.stage > static_cast<std::uint8_t>(SpawnStage::DryRun))
         return false;
     to.kind = static_cast<ReasonKind>(p.kind);
     to.stage = static_cast<SpawnStage>(p.stage);

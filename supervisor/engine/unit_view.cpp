@@ -89,6 +89,7 @@ double HourlyRate::percent(WallTime now) const noexcept {
 
 std::string restart_trigger(const StepInfo& info) {
     if (info.after.restart_now || info.before.restart_now) return "operator";
+    if (std::holds_alternative<event::SpawnFailed>(info.event)) return "start_failure";
     const bool given = info.before.reason.kind != ReasonKind::None;
     return trigger_of(given ? info.before.reason : info.after.reason);
 }
@@ -128,6 +129,8 @@ void UnitView::step(const StepInfo& info, WallTime now) {
     }
     if (!a.main_alive || a.generation != info.before.generation) figures_ = {};
     if (a.state == State::Running || a.state == State::Stopped) hint_.clear();
+    if (a.state != State::Running) refusal_.clear();
+    if (stop_was_refused(info)) refusal_ = "stop refused: " + info.text.detail;
     if (std::holds_alternative<event::SpawnFailed>(info.event)) spawn_detail_ = info.text.detail;
     if (a.paused && !info.before.paused) paused_by_ = info.text.who;
     if (a.health != info.before.health) {
@@ -202,7 +205,8 @@ std::string UnitView::reason_text(const UnitSpec& spec, const UnitRecord& r,
     if (r.reason.kind == ReasonKind::SpawnFailed || r.reason.kind == ReasonKind::HostBusy)
         detail = spawn_detail_;
     std::string text = describe(r.reason, spec, x.key_of, detail);
-    if (!hint_.empty()) text += (text.empty() ? "" : "; ") + hint_;
+    for (const std::string* more : {&hint_, &refusal_})
+        if (!more->empty()) text += (text.empty() ? "" : "; ") + *more;
     const auto retry = r.deadline(TimerKind::Retry);
     if (retrying(r.state) && retry) {
         const Duration left = std::max(Duration{}, *retry - x.clock.now());
@@ -213,7 +217,7 @@ std::string UnitView::reason_text(const UnitSpec& spec, const UnitRecord& r,
     }
     if (r.blocked_by && r.state == State::Running) text = "needs " + x.key_of(*r.blocked_by);
     const bool quiet = r.state == State::Running && r.health == Verdict::Healthy;
-    return quiet && !r.blocked_by ? "" : text;
+    return quiet && !r.blocked_by ? refusal_ : text;
 }
 
 void UnitView::fill_checks(UnitSnapshot& s, const UnitSpec& spec, const UnitRecord& r,

@@ -88,6 +88,7 @@ class UnitView {
     WallTime last_restart_at_, last_exit_at_;
     std::string last_trigger_, paused_by_;
     std::string hint_;
+    std::string refusal_; // of a stop; as long as it runs on
     std::string status_;
     std::string spawn_detail_; // error text of the last failed start
     bool attempted_ = false;

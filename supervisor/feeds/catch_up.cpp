@@ -11,9 +11,6 @@ namespace {
 
 using Place = FeedCursor::Place;
 
-// Counts of different runs of the same follower are not compared: see LogHub.
-constexpr unsigned kEpochShift = 40;
-
 bool earlier(const FeedPosition& a, const FeedPosition& b) {
     return std::tie(a.sequence, a.offset) < std::tie(b.sequence, b.offset);
 }

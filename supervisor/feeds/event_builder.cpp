@@ -55,14 +55,14 @@ void EventBuilder::gap(std::optional<std::uint64_t> lines, std::string_view reas
     events_.push_back(std::move(event));
 }
 
-void EventBuilder::heartbeat() {
+void EventBuilder::heartbeat(bool essential) {
     flush();
     std::string data;
     JsonWriter w(data);
     w.begin_object().member("timestamp", now_).end_object();
     auto event = std::make_shared<StreamEvent>();
     event->bytes = event_text("heartbeat", id(), data);
-    event->essential = false;
+    event->essential = essential;
     events_.push_back(std::move(event));
 }
 

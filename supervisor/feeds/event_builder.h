@@ -26,7 +26,7 @@ class EventBuilder {
     // "gap": lines that are not there any more.
     void gap(std::optional<std::uint64_t> lines, std::string_view reason,
              const std::vector<std::string>& units);
-    void heartbeat();
+    void heartbeat(bool essential = false);
     std::vector<EventPtr> take(); // what was built, in order
     std::string id() const { return boot_ + "-" + encode(at_); }
     bool empty() const { return lines_ == 0 && events_.empty(); }

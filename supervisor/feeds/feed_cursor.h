@@ -17,6 +17,10 @@ namespace keepwell::feeds {
 
 std::uint32_t source_id(const FeedSource&);
 
+// Place::lines says above this bit which run of its follower counted; counts of different runs are
+// not compared.
+inline constexpr unsigned kEpochShift = 40;
+
 struct FeedCursor {
     struct Place {
         FeedPosition at;

@@ -5,7 +5,6 @@
 namespace keepwell::feeds {
 namespace {
 
-constexpr unsigned kEpochShift = 40;
 constexpr std::uint64_t kFirstCount = std::uint64_t{1} << 32; // lines before it can be counted back
 constexpr std::size_t kFullTurn = 512U << 10;                 // bytes
 

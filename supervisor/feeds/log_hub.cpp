@@ -20,6 +20,7 @@ constexpr std::size_t kMostPlaces = 250;  // in an id
 constexpr std::int64_t kQuietMs = 60'000; // a source that is quiet so long is known by the time
 constexpr std::int64_t kTimeSlackMs = 30'000;
 constexpr std::uint64_t kRefreshMs = 5000;       // units come and go
+constexpr std::uint64_t kLookAllEvery = 6;       // refreshes
 constexpr std::size_t kCatchUpBytes = 16U << 20; // of events, until they are sent
 
 using FollowerPtr = std::shared_ptr<Follower>;
@@ -333,10 +334,10 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
         }
         auto events = builder.take();
         EventBuilder last(ports.boot, places_of(topic, false), now);
-        last.heartbeat();
+        last.heartbeat(true);
         client->allow(kCatchUpBytes);
         for (auto& event : events) client->push(std::move(event));
-        client->push(last.take().front()); // an id to come back with, when nothing else has one
+        client->push(last.take().front()); // an id to come back with
         topic.clients.push_back(client);
     }
 
@@ -391,7 +392,7 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
             if (places) set_places(*topic, std::move(*places));
         }
         refreshed_ms = ports.clock.wall().ms;
-        dirty = {followers.begin(), followers.end()};
+        if (++refreshes % kLookAllEvery == 0) dirty = {followers.begin(), followers.end()};
     }
 
     void rest() {
@@ -429,7 +430,7 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
     std::vector<std::shared_ptr<Join>> joins;
     std::shared_ptr<StreamCounts> counted = std::make_shared<StreamCounts>();
     std::shared_ptr<void> reading;
-    std::uint64_t turn = 1, epoch = 0, idle_since = 0, looked_ms = 0;
+    std::uint64_t turn = 1, epoch = 0, refreshes = 0, idle_since = 0, looked_ms = 0;
     Instant turned_at{};
     std::int64_t refreshed_ms = 0; // unix
     bool armed = false, beat_due = false, is_awake = false;

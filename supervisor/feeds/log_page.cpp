@@ -1,6 +1,6 @@
 #include "supervisor/feeds/log_page.h"
 
-#include "supervisor/status/json_writer.h"
+#include "supervisor/logs/log_names.h"
 
 #include <algorithm>
 #include <exception>
@@ -111,7 +111,7 @@ class Merge {
                                          strand.start, budget_);
         const auto state = strand.lines->next();
         if (!state) {
-            page_.troubles.push_back({strand.source, state.error().message});
+            page_.troubles.push_back({strand.source, without_path(strand, state.error().message)});
             strand.over = strand.exhausted = true;
             return;
         }
@@ -135,6 +135,14 @@ class Merge {
     // than what it claims.
     static std::int64_t order_of(const FeedLine& line) {
         return line.written_ms.value_or(line.time_ms.value_or(kLatest));
+    }
+
+    // What is said to clients names no folder of the machine.
+    std::string without_path(const Strand& strand, std::string text) const {
+        const std::string path = log_path(places_.log_dir, places_.sources[strand.source].name);
+        const auto at = text.find(path);
+        if (at != std::string::npos) text.replace(at, path.rfind('/') + 1, "");
+        return text;
     }
 
     void take(Strand& strand) {

@@ -13,7 +13,6 @@ namespace {
 
 constexpr int kKept = 5;                         // damaged files
 constexpr std::int64_t kWholeCheck = 32LL << 20; // bytes; of a larger file only the head is checked
-constexpr std::int64_t kMinuteMs = 60'000, kHourMs = 3'600'000;
 
 Error os_error(const std::string& what) { return {what + ": " + std::strerror(errno), errno}; }
 

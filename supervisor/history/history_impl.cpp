@@ -13,10 +13,6 @@ constexpr std::size_t kChangesShown = 200;
 constexpr int kStepsKept = 60;
 constexpr std::size_t kStepBytes = 5; // a unit's number and its letter
 
-std::int64_t to_ms(Duration d) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
-}
-
 void bind(Statement& s, int& at, const Figure& f) {
     for (const std::int64_t v : {static_cast<std::int64_t>(f.count), f.min, f.max, f.sum})
         s.bind(at++, v);

@@ -24,7 +24,7 @@ inline constexpr std::size_t kMostRows = 10'000;
 inline constexpr std::size_t kMostQuestions = 64;
 inline constexpr std::uint64_t kLeftFree = 1 << 20; // bytes of its disk that it leaves to others
 inline constexpr Duration kRetry = std::chrono::seconds(10);
-inline constexpr Duration kLastWrite = std::chrono::seconds(3);
+inline constexpr Duration kLastWrite = std::chrono::seconds(10);
 
 class HistoryStore {
   public:

@@ -8,14 +8,9 @@ namespace keepwell::history {
 
 namespace {
 
-constexpr std::int64_t kMinuteMs = 60'000;
 constexpr std::int64_t kNearMs = 100; // the wall clock is trimmed all the time
 constexpr std::int64_t kJumpMs = 5'000;
 constexpr Duration kStoodStill = std::chrono::seconds(90);
-
-std::int64_t to_ms(Duration d) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
-}
 
 } // namespace
 

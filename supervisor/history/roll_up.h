@@ -5,11 +5,18 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 
 namespace keepwell::history {
+
+inline constexpr std::int64_t kMinuteMs = 60'000, kHourMs = 3'600'000;
+
+constexpr std::int64_t to_ms(std::chrono::nanoseconds d) noexcept {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
+}
 
 enum class Spent { Ok, Degraded, Down, Unknown, Paused };
 inline constexpr std::size_t kSpents = 5;

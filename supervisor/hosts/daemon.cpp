@@ -9,6 +9,8 @@
 namespace keepwell {
 
 std::string DaemonHost::Daemon::describe() const {
+    if (!spec.service.empty())
+        return "belongs to " + owner + " of systemd, as unit." + spec.key + ".service says";
     if (!owner.empty()) return "belongs to " + owner + " of systemd";
     return spec.kind == UnitKind::PidFile ? "named by " + spec.pidfile : "";
 }
@@ -16,7 +18,7 @@ std::string DaemonHost::Daemon::describe() const {
 void DaemonHost::Daemon::set(Phase to, const MainSight& sight) {
     phase = to;
     main = sight;
-    owner = sight.owner;
+    owner = owner_of(sight);
     poll.reset();
     handle = ProcessHandle();
     family.clear();
@@ -24,6 +26,7 @@ void DaemonHost::Daemon::set(Phase to, const MainSight& sight) {
     ended.reset();
     failure.reset();
     reported = tree_gone = told_absent = false;
+    active_looks = 0;
 }
 
 void DaemonHost::Daemon::away() {

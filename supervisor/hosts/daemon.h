@@ -21,6 +21,9 @@ enum class Phase {
 
 // The PID file may be written after the start command has ended; its folder may be no folder yet.
 inline constexpr auto kLookAgain = 100ms;
+// What is not there, where no file tells of it.
+inline constexpr auto kLookForMatches = 2s;
+inline constexpr auto kServiceAgain = 500ms;
 
 struct Relative { // of a daemon's tree
     std::int64_t pid = 0;
@@ -54,12 +57,18 @@ struct DaemonHost::Daemon {
     OffloadId searching = 0, sampling = 0;
     bool search_again = false;
     bool stop_job = false; // of the owner is under way: systemd decides when to kill
+    bool seen = false;     // it was there
+    bool blinded = false;  // and told so
+    int active_looks = 0;  // at an owner that is active while nobody is named
     std::string owner, why;
 
     bool is(const MainSight& s) const {
         return s.pid == main.pid && s.start_ticks == main.start_ticks;
     }
     std::string describe() const;
+    const std::string& owner_of(const MainSight& s) const {
+        return spec.service.empty() ? s.owner : spec.service;
+    }
     void set(Phase, const MainSight&); // a main process, and all that an earlier one left is gone
     void away();
     void keep_leftovers();

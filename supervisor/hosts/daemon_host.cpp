@@ -16,8 +16,6 @@ namespace keepwell {
 
 namespace {
 
-// What is not there, where no file tells of it.
-constexpr auto kLookForMatches = 2s;
 // A successor may be writing its PID.
 constexpr auto kSuccessor = 500ms;
 constexpr auto kLeftOvers = 100ms;
@@ -30,7 +28,9 @@ DaemonHost::DaemonHost(Ports ports)
     : p_(std::move(ports)), folders_(p_.loop, [this](const std::string& path) {
           for (const auto& [key, d] : daemons_)
               if (d->spec.pidfile == path || d->folder == path) look_later(key);
-      }) {}
+      }) {
+    p_.services.set_services_watcher([this] { look_at_services(); });
+}
 
 DaemonHost::~DaemonHost() {
     for (auto& [key, d] : daemons_) d->cancel(p_.timers, p_.offload);
@@ -66,7 +66,12 @@ void DaemonHost::watch(const UnitSpec& spec) {
     const bool fresh = d == nullptr;
     if (fresh) d = std::make_unique<Daemon>();
     const bool moved = d->spec.pidfile != spec.pidfile || !(d->spec.match == spec.match);
+    const bool other_owner = d->spec.service != spec.service;
     d->spec = spec;
+    if (other_owner) {
+        d->owner = d->owner_of(d->main);
+        if (!d->owner.empty()) p_.services.attend_service(d->owner);
+    }
     d->folder = spec.pidfile.substr(0, spec.pidfile.rfind('/'));
     if (listed_ && (fresh || moved)) look_later(spec.key);
 }
@@ -114,7 +119,7 @@ void DaemonHost::search(const std::string& key) {
 
 void DaemonHost::found(Daemon& d, const MainSight& sight) {
     d.why = sight.why;
-    d.owner = sight.pid != 0 ? sight.owner : d.owner;
+    if (sight.pid != 0) d.owner = d.owner_of(sight);
     switch (d.phase) {
     case Phase::Command:
     case Phase::Awaiting: return found_while_starting(d, sight);
@@ -129,9 +134,10 @@ void DaemonHost::found(Daemon& d, const MainSight& sight) {
     case Phase::LeftOvers: return;
     case Phase::Away:
         if (sight.pid != 0) return take(d, sight);
+        if (d.spec.kind == UnitKind::Match || d.unwatched) again(d, kLookForMatches);
+        if (!d.owner.empty() && !d.told_absent) return ask_owner(d.spec.key);
         if (!std::exchange(d.told_absent, true))
             sights_->on_absent(d.spec.key, false, ExitStatus{}, sight.why);
-        if (d.spec.kind == UnitKind::Match || d.unwatched) again(d, kLookForMatches);
         return;
     }
 }
@@ -185,12 +191,15 @@ void DaemonHost::hold(Daemon& d, const MainSight& sight) {
         await_status(key, kReapTries);
     });
     d.poll->start(UV_READABLE);
+    sample_family(key);
+    d.seen = true;
+    d.blinded = false;
+    if (blind(d)) return tell_blind(d);
     const Instant began = began_at(sight.start_ticks);
     if (d.starting)
         sights_->on_started(key, *std::exchange(d.starting, std::nullopt), sight.pid, began);
     else
         sights_->on_appeared(key, sight.pid, began, d.describe());
-    sample_family(key);
 }
 
 // The kernel tells how it ended once its parent has reaped it, which is not we.
@@ -317,7 +326,7 @@ void DaemonHost::main_ended(Daemon& d, const ExitStatus& status) {
 void DaemonHost::report_end(Daemon& d) {
     const std::string key = d.spec.key;
     if (d.reported) return;
-    if (!d.owner.empty()) return ask_owner(key);
+    if (!d.owner.empty()) return ask_owner(key); // while it is blind: on return
     const ExitStatus status = d.status;
     if (d.phase == Phase::Kept) {
         d.reported = true;
@@ -354,31 +363,6 @@ void DaemonHost::watch_leftovers(const std::string& key) {
         p_.timers.arm(p_.clock.now() + kLeftOvers, [this, key] { watch_leftovers(key); });
 }
 
-// What ended belongs to systemd: it knows whether somebody stopped it, or will start it again.
-void DaemonHost::ask_owner(const std::string& key) {
-    Daemon* d = find(key);
-    if (d == nullptr) return;
-    d->reported = true;
-    p_.services.look_at_service(d->owner, [this, key](const SystemdSight& sight) {
-        Daemon* one = find(key);
-        if (one == nullptr || one->phase != Phase::Held || !one->ended) return;
-        if (sight.kind == SightKind::Coming || sight.kind == SightKind::There) {
-            one->reported = false;
-            return again(*one, kSuccessor);
-        }
-        const ExitStatus status = one->status;
-        const std::string owner = one->owner;
-        one->away();
-        one->owner = owner;
-        one->told_absent = true;
-        if (sight.kind == SightKind::Held)
-            sights_->on_held(key, status, owner + " of systemd");
-        else
-            sights_->on_absent(key, sight.on_purpose, status, owner + " of systemd: " + sight.text);
-        look_later(key);
-    });
-}
-
 void DaemonHost::stop(const UnitSpec& spec, Generation g, bool) {
     Daemon* d = find(spec.key);
     if (d == nullptr) return;
@@ -392,6 +376,8 @@ void DaemonHost::stop(const UnitSpec& spec, Generation g, bool) {
 void DaemonHost::signal(const std::string& key, Generation, int signal, SignalScope scope) {
     const Daemon* d = find(key);
     if (d == nullptr) return;
+    if (blind(*d))
+        return p_.tell(key, "no signal: " + d->owner + " of systemd cannot be seen at present");
     // Its TimeoutStopSec= decides when systemd kills.
     if (d->stop_job && signal == SIGKILL)
         return p_.tell(key, "no SIGKILL: the stop job of " + d->owner + " is under way");

@@ -6,7 +6,8 @@
 // When it has ended well, the process that the PID file names becomes the instance's main process,
 // so its exit status is real. What runs already, and was not started by keepwell, is held by a
 // pidfd: its end wakes us, and signals reach it or nobody. A new PID in the file is a new instance
-// and no failure. What belongs to a service of systemd is started and stopped by jobs of systemd.
+// and no failure. What belongs to a service of systemd is started and stopped by jobs of systemd;
+// while its bus is away nothing is done to it, and everything is looked at anew on return.
 //
 // Files and /proc are read in the pool. It decides nothing. One thread.
 #pragma once
@@ -54,6 +55,8 @@ class DaemonHost final : public ProcessHost, public ProcessListener {
     void spawn(const UnitSpec&, Generation) override;
     void stop(const UnitSpec&, Generation, bool comes_back) override;
     void signal(const std::string& key, Generation, int signal, SignalScope) override;
+    void signal_by_hand(const std::string& key, Generation, int signal,
+                        std::function<void(const std::string&)> done) override;
     void ack(const std::string& key, Generation) override;
     std::vector<Survivor> survivors(const std::string& key) override;
     std::string cgroup_of(const std::string& key) const override;
@@ -87,11 +90,18 @@ class DaemonHost final : public ProcessHost, public ProcessListener {
     void main_ended(Daemon&, const ExitStatus&);
     void report_end(Daemon&);
     void ask_owner(const std::string& key);
+    void owner_says(Daemon&, const SystemdSight&);
+    void look_at_services();
+    void see_again(Daemon&);
+    bool blind(const Daemon&) const;
+    void tell_blind(Daemon&);
     void watch_leftovers(const std::string& key);
     void await_status(const std::string& key, int tries);
     void sample_family(const std::string& key);
     void send(const Daemon&, int signal, SignalScope);
     void order(Daemon&, bool start, Generation);
+    void start_answered(Daemon&, Generation, const ServiceAnswer&);
+    void stop_answered(Daemon&, Generation, const ServiceAnswer&);
     void again(Daemon&, Duration);
     void look_later(const std::string& key);
 

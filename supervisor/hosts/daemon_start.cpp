@@ -93,41 +93,4 @@ void DaemonHost::on_spawn_failed(const std::string& key, Generation g, SpawnStag
     fail_start(*d, stage, error, what);
 }
 
-// Through systemd, since it belongs to one of its services.
-void DaemonHost::order(Daemon& d, bool start, Generation g) {
-    const std::string key = d.spec.key, owner = d.owner;
-    p_.tell(key, fmt::format("belongs to {} of systemd: {} job", owner, start ? "start" : "stop"));
-    const auto done = [this, key, owner, start, g](const std::string& error) {
-        Daemon* one = find(key);
-        if (one == nullptr) return;
-        if (!start) {
-            one->stop_job = false;
-            const bool goes_on = one->phase == Phase::Held && !one->ended && one->handle.alive();
-            if (error.empty() || !goes_on) return;
-            const std::string text = "cannot stop " + owner + ": " + error;
-            p_.tell(key, text);
-            return sights_->on_stop_refused(key, g, text);
-        }
-        if (one->starting != g) return; // it was seen meanwhile
-        if (!error.empty()) return fail_start(*one, SpawnStage::Manager, 0, owner + ": " + error);
-        search(key);
-        p_.timers.cancel(one->deadline);
-        one->deadline = p_.timers.arm(p_.clock.now() + one->spec.start_timeout, [this, key] {
-            Daemon* late = find(key);
-            if (late == nullptr) return;
-            late->deadline = 0;
-            fail_start(*late, SpawnStage::PidFile, 0,
-                       "no daemon after the start job: " + late->why);
-        });
-    };
-    if (start) {
-        p_.services.start_service(owner, d.spec.start_timeout, done);
-    } else {
-        // systemd's own time limit ends the job; ours only bounds the waiting for it.
-        constexpr auto kLongestStop = 15min;
-        d.stop_job = true;
-        p_.services.stop_service(owner, kLongestStop, done);
-    }
-}
-
 } // namespace keepwell

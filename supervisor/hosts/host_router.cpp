@@ -34,6 +34,10 @@ bool HostRouter::reload(const UnitSpec& spec, const std::function<void(const std
 void HostRouter::signal(const std::string& key, Generation g, int signal, SignalScope scope) {
     of(key).signal(key, g, signal, scope);
 }
+void HostRouter::signal_by_hand(const std::string& key, Generation g, int signal,
+                                std::function<void(const std::string&)> done) {
+    of(key).signal_by_hand(key, g, signal, std::move(done));
+}
 void HostRouter::ack(const std::string& key, Generation g) { of(key).ack(key, g); }
 std::vector<Survivor> HostRouter::survivors(const std::string& key) {
     return of(key).survivors(key);

@@ -24,6 +24,8 @@ class HostRouter final : public ProcessHost {
     void stop(const UnitSpec&, Generation, bool comes_back) override;
     bool reload(const UnitSpec&, const std::function<void(const std::string&)>& done) override;
     void signal(const std::string& key, Generation, int signal, SignalScope) override;
+    void signal_by_hand(const std::string& key, Generation, int signal,
+                        std::function<void(const std::string&)> done) override;
     void ack(const std::string& key, Generation) override;
     std::vector<Survivor> survivors(const std::string& key) override;
     std::string cgroup_of(const std::string& key) const override;

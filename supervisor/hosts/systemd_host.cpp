@@ -29,11 +29,13 @@ bool resets_failed(const UnitSpec& spec) {
 } // namespace
 
 void SystemdHost::Session::tell_all() {
+    blindness.reset();
     for (const auto& [name, key] : std::multimap(keys_))
         if (Unit* u = host_.find(key)) {
             if (u->told && u->told->kind == SightKind::Invisible) u->told.reset();
             host_.look(*u);
         }
+    host_.services_changed(*this);
 }
 
 void SystemdHost::Session::blind(Blindness why, const std::string& text) {
@@ -41,8 +43,10 @@ void SystemdHost::Session::blind(Blindness why, const std::string& text) {
     sight.kind = SightKind::Invisible;
     sight.why = why;
     sight.text = text;
+    blindness = ServicesBlind{why, text};
     for (const auto& [name, key] : std::multimap(keys_))
         if (Unit* u = host_.find(key)) host_.tell_sight(*u, sight);
+    host_.services_changed(*this);
 }
 
 SystemdHost::SystemdHost(Ports ports) : p_(std::move(ports)) {}
@@ -177,6 +181,13 @@ void SystemdHost::tell_sight(Unit& u, const SystemdSight& sight) {
     }
 }
 
+// An order by hand came while nothing could be seen: that is still so.
+void SystemdHost::tell_blind_again(const std::string& key) {
+    const Unit* u = find(key);
+    if (u != nullptr && u->told && u->told->kind == SightKind::Invisible)
+        sights_->on_blind(key, u->told->why, u->told->text);
+}
+
 // ---- starting
 
 void SystemdHost::spawn_failed(const std::string& key, Generation g, int error,
@@ -190,8 +201,10 @@ void SystemdHost::spawn(const UnitSpec& spec, Generation g) {
     u->spec = spec;
     if (!u->session->up()) {
         // The host's fault, and no failure of the unit.
-        const std::string text = "systemd cannot be asked: " + u->session->bus().phase_text();
-        return later([this, key = spec.key, g, text] { spawn_failed(key, g, EAGAIN, text); });
+        return later([this, key = spec.key, g, text = cannot_ask(*u->session)] {
+            spawn_failed(key, g, EAGAIN, text);
+            tell_blind_again(key);
+        });
     }
     u->starting = g;
     const SystemdUnitState* state = u->state();
@@ -267,8 +280,13 @@ void SystemdHost::bring_back(Unit& u) {
 
 void SystemdHost::stop(const UnitSpec& spec, Generation g, bool comes_back) {
     Unit* u = find(spec.key);
-    if (u == nullptr || !u->session->up()) return; // blind, and read anew afterwards
+    if (u == nullptr) return;
     u->spec = spec;
+    if (!u->session->up())
+        return later([this, key = spec.key, g, text = cannot_ask(*u->session)] {
+            sights_->on_stop_refused(key, g, text, true);
+            tell_blind_again(key);
+        });
     u->stopping = true;
     u->taken_down.clear();
     for (const std::string& name : u->dependents) {
@@ -292,7 +310,7 @@ void SystemdHost::stop_answered(const std::string& key, Generation g, const JobR
     const SystemdUnitState* state = u->session->up() ? u->state() : nullptr;
     const bool there = state != nullptr && judge(*state, u->seen).kind == SightKind::There;
     const bool refused = r.outcome == JobOutcome::Error || r.outcome == JobOutcome::Canceled;
-    if (refused && there) sights_->on_stop_refused(key, g, "systemd: " + text_of(r));
+    if (refused && there) sights_->on_stop_refused(key, g, "systemd: " + text_of(r), false);
     if (Unit* still = find(key)) look(*still, true);
 }
 
@@ -304,6 +322,16 @@ bool SystemdHost::reload(const UnitSpec& spec,
         UnitVerb::Reload, u->name(), JobMode::Replace, spec.start_timeout,
         [done](const JobResult& r) { done(r.done() ? "" : "systemd: " + text_of(r)); });
     return true;
+}
+
+void SystemdHost::signal_by_hand(const std::string& key, Generation, int signal,
+                                 std::function<void(const std::string&)> done) {
+    Unit* u = find(key);
+    if (u == nullptr) return done("systemd does not have it");
+    if (!u->session->up()) return done(cannot_ask(*u->session));
+    u->session->bus().kill(u->name(), "main", signal, [done = std::move(done)](const JobResult& r) {
+        done(r.done() ? "" : "systemd: " + text_of(r));
+    });
 }
 
 void SystemdHost::signal(const std::string& key, Generation, int signal, SignalScope scope) {

@@ -46,6 +46,8 @@ class SystemdHost final : public ProcessHost, public ServiceJobs {
     void stop(const UnitSpec&, Generation, bool comes_back) override;
     bool reload(const UnitSpec&, const std::function<void(const std::string&)>& done) override;
     void signal(const std::string& key, Generation, int signal, SignalScope) override;
+    void signal_by_hand(const std::string& key, Generation, int signal,
+                        std::function<void(const std::string&)> done) override;
     void ack(const std::string&, Generation) override {}
     std::vector<Survivor> survivors(const std::string&) override { return {}; }
     std::string cgroup_of(const std::string& key) const override;
@@ -55,13 +57,13 @@ class SystemdHost final : public ProcessHost, public ServiceJobs {
     bool started_here(const std::string&) const override { return false; }
 
     // ServiceJobs, of the system's manager
-    void start_service(const std::string& unit, Duration deadline,
-                       std::function<void(const std::string&)> done) override;
-    void stop_service(const std::string& unit, Duration deadline,
-                      std::function<void(const std::string&)> done) override;
+    void start_service(const std::string& unit, Duration deadline, ServiceDone done) override;
+    void stop_service(const std::string& unit, Duration deadline, ServiceDone done) override;
+    std::optional<ServicesBlind> services_blind() const override;
+    void set_services_watcher(std::function<void()> f) override { services_ = std::move(f); }
     void attend_service(const std::string& unit) override;
     ManagedState service_state(const std::string& unit) const override;
-    void look_at_service(const std::string& unit,
+    void look_at_service(const std::string& unit, bool seen,
                          std::function<void(const SystemdSight&)> done) override;
 
     // The state of any unit on a bus, for checks (units/ports/systemd_state.h).
@@ -75,8 +77,9 @@ class SystemdHost final : public ProcessHost, public ServiceJobs {
     Session& session(const std::string& address);
     Unit* find(const std::string& key) const;
     static ManagedState shown(Session&, const std::string& unit);
-    void order_service(UnitVerb, const std::string& unit, Duration deadline,
-                       std::function<void(const std::string&)> done);
+    void order_service(UnitVerb, const std::string& unit, Duration deadline, ServiceDone done);
+    void services_changed(const Session&);
+    static std::string cannot_ask(Session&);
     void order_start(const std::string& key, Generation);
     void start_answered(const std::string& key, Generation, const JobResult&);
     void stop_answered(const std::string& key, Generation, const JobResult&);
@@ -85,6 +88,7 @@ class SystemdHost final : public ProcessHost, public ServiceJobs {
     void discover(const std::string& key, const std::string& name);
     void look(Unit&, bool settled = false); // tells what is new
     void tell_sight(Unit&, const SystemdSight&);
+    void tell_blind_again(const std::string& key);
     void watch_dependents(Unit&, const SystemdUnitState&);
     void release(Unit&);
     void later(std::function<void()>);
@@ -93,6 +97,7 @@ class SystemdHost final : public ProcessHost, public ServiceJobs {
     ProcessListener* processes_ = nullptr;
     SightListener* sights_ = nullptr;
     bool started_ = false;
+    std::function<void()> services_; // when they become blind, or seen again
     std::unordered_map<std::string, std::unique_ptr<Session>> sessions_; // by address
     std::unordered_map<std::string, std::unique_ptr<Unit>> units_;       // by key
 };

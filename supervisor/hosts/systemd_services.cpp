@@ -63,21 +63,36 @@ void SystemdHost::ask(const std::string& bus, const std::string& unit,
 // ---- daemons of other kinds that belong to a service
 
 void SystemdHost::order_service(UnitVerb verb, const std::string& unit, Duration deadline,
-                                std::function<void(const std::string&)> done) {
-    session(p_.services_bus)
-        .bus()
-        .order(verb, unit, JobMode::Replace, deadline,
-               [done = std::move(done)](const JobResult& r) { done(r.done() ? "" : text_of(r)); });
+                                ServiceDone done) {
+    Session& s = session(p_.services_bus);
+    if (!s.up())
+        return later([done = std::move(done), text = cannot_ask(s)] { done({text, true}); });
+    s.bus().order(verb, unit, JobMode::Replace, deadline,
+                  [done = std::move(done)](const JobResult& r) {
+                      done({r.done() ? "" : text_of(r), r.outcome == JobOutcome::Lost});
+                  });
 }
 
-void SystemdHost::start_service(const std::string& unit, Duration deadline,
-                                std::function<void(const std::string&)> done) {
+void SystemdHost::start_service(const std::string& unit, Duration deadline, ServiceDone done) {
     order_service(UnitVerb::Start, unit, deadline, std::move(done));
 }
 
-void SystemdHost::stop_service(const std::string& unit, Duration deadline,
-                               std::function<void(const std::string&)> done) {
+void SystemdHost::stop_service(const std::string& unit, Duration deadline, ServiceDone done) {
     order_service(UnitVerb::Stop, unit, deadline, std::move(done));
+}
+
+std::optional<ServicesBlind> SystemdHost::services_blind() const {
+    const auto it = sessions_.find(p_.services_bus);
+    return it == sessions_.end() ? std::nullopt : it->second->blindness;
+}
+
+void SystemdHost::services_changed(const Session& s) {
+    const auto it = sessions_.find(p_.services_bus);
+    if (started_ && services_ && it != sessions_.end() && it->second.get() == &s) services_();
+}
+
+std::string SystemdHost::cannot_ask(Session& s) {
+    return "systemd cannot be asked: " + s.bus().phase_text();
 }
 
 void SystemdHost::attend_service(const std::string& unit) {
@@ -93,13 +108,13 @@ ManagedState SystemdHost::service_state(const std::string& unit) const {
     return m;
 }
 
-void SystemdHost::look_at_service(const std::string& unit,
+void SystemdHost::look_at_service(const std::string& unit, bool seen,
                                   std::function<void(const SystemdSight&)> done) {
     attend_service(unit);
     Session& s = session(p_.services_bus);
     if (!s.up()) return later([done] { done(SystemdSight{}); });
-    s.bus().refresh(unit, [done](const SystemdUnitState* state) {
-        done(state != nullptr ? judge(*state, true) : SystemdSight{});
+    s.bus().refresh(unit, [seen, done](const SystemdUnitState* state) {
+        done(state != nullptr ? judge(*state, seen) : SystemdSight{});
     });
 }
 

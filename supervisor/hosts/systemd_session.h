@@ -71,6 +71,7 @@ class SystemdHost::Session final : public SystemdListener {
     }
 
     std::set<std::string> asked; // by checks, watched from then on
+    std::optional<ServicesBlind> blindness;
 
   private:
     std::vector<std::string> keys_of(const std::string& name) const {

@@ -1,5 +1,6 @@
 // Making a process with its handle, by the newest call that this kernel has.
 #include "supervisor/keeper/keeper.h"
+#include "supervisor/keeper/raw.h"
 
 #include <cerrno>
 #include <csignal>
@@ -13,8 +14,8 @@
 
 namespace keepwell::keeper {
 
-void close_from(const Keeper& k, int first) {
-    if (k.can.close_range && close_range(static_cast<unsigned>(first), ~0U, 0) == 0) return;
+void close_from(const Capabilities& can, int first) {
+    if (can.close_range && close_range(static_cast<unsigned>(first), ~0U, 0) == 0) return;
     DIR* dir = opendir("/proc/self/fd");
     if (dir == nullptr) return;
     while (const dirent* entry = readdir(dir)) {
@@ -40,8 +41,9 @@ pid_t with_pidfd(pid_t pid, int& pidfd) {
 
 } // namespace
 
-// In the child it returns 0, as fork does.
-pid_t clone_child(const Keeper& k, int cgroup, bool share_files, int& pidfd) {
+// In the child it returns 0, as fork does; with `start` it does not return there.
+pid_t clone_child(const Keeper& k, int cgroup, bool share_files, const ChildStart* start,
+                  int& pidfd) {
     const std::uint64_t flags =
         (k.can.clone_pidfd ? CLONE_PIDFD : 0) | (share_files ? CLONE_FILES : 0);
     const bool into = cgroup >= 0 && k.can.into_cgroup;
@@ -52,6 +54,14 @@ pid_t clone_child(const Keeper& k, int cgroup, bool share_files, int& pidfd) {
         args.pidfd = k.can.clone_pidfd ? reinterpret_cast<std::uintptr_t>(&pidfd) : 0;
         args.exit_signal = SIGCHLD;
         args.cgroup = into ? static_cast<std::uint64_t>(cgroup) : 0;
+        if (start != nullptr) {
+            args.flags |= CLONE_VM;
+            args.stack = reinterpret_cast<std::uintptr_t>(start->stack);
+            args.stack_size = start->size;
+            const long pid = raw::start_on(args, start->run, start->argument);
+            if (pid < 0) errno = static_cast<int>(-pid);
+            return with_pidfd(pid < 0 ? -1 : static_cast<pid_t>(pid), pidfd);
+        }
         return with_pidfd(static_cast<pid_t>(syscall(SYS_clone3, &args, sizeof args)), pidfd);
     }
     return with_pidfd(

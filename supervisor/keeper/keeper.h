@@ -45,7 +45,8 @@ enum class Phase : std::uint8_t { Intent, Spawning, Running, Exited, Failed };
 inline constexpr std::uint32_t kTellSpawned = 1, kTellFailed = 2, kTellExited = 4, kTellTree = 8,
                                kTellRefused = 16, kTellMain = 32;
 inline constexpr std::uint32_t kSafeAfterDeaths = 3; // of supervisors soon after their start
-inline constexpr std::uint32_t kNoLane = ~0U;
+inline constexpr std::uint32_t kNoLane = ~0U, kNoPlace = ~0U;
+inline constexpr std::uint32_t kPlaces = 8;
 // Ticks after a sign of life that are one sleep: it comes every five, so a healthy supervisor costs
 // no wake-ups.
 inline constexpr std::uint32_t kQuietTicks = 10;
@@ -80,6 +81,7 @@ struct Record {
     std::uint32_t serial; // tells a stale epoll event from this record's
     std::uint32_t tell;
     std::uint32_t lane = kNoLane;
+    std::uint32_t place = kNoPlace;
     std::uint32_t uid;
     pid_t pid;
     pid_t session;             // of the main process
@@ -125,6 +127,14 @@ struct Ends { // of one spawn; all close themselves on any failure
 struct Capabilities {
     bool clone3 = true, into_cgroup = true, clone_pidfd = true, close_range = true;
     bool cgroup = true, cgroup_kill = true, pidfd_info = true, scm_pidfd = true;
+    bool share_memory = true; // with a child until its exec
+};
+
+// What a child uses that runs on the keeper's memory until its exec: its stack, with a page below
+// it that nobody may touch, and its plan.
+struct Place {
+    unsigned char* stack = nullptr;
+    void* plan = nullptr; // nullptr = free
 };
 
 inline constexpr std::uint32_t kControllerCount = 3; // memory, cpu, pids
@@ -192,6 +202,7 @@ struct Keeper {
     rlimit original_nofile{};
     int original_nice = 0, original_oom = 0;
     bool lanes[kLanes] = {};
+    Place places[kPlaces];
     Record** records = nullptr;
     std::uint32_t record_count = 0; // length of the array; entries may be null
     std::uint32_t first_free = 0;   // none below it
@@ -257,18 +268,25 @@ int wait_status_of(int code, int status); // of siginfo_t
 bool kernel_tells_exits();                // of processes that are not our children
 
 // spawn.cpp
-void spawn(Keeper&, Record&, const unsigned char* body, const wire::SpawnMessage&);
+void spawn(Keeper&, Record&, const unsigned char* body, std::size_t size,
+           const wire::SpawnMessage&);
 bool start_supervisor(Keeper&);
 void release_lane(Keeper&, Record&);
+void release_place(Keeper&, Record&); // its child has had its exec, or is gone
 void make_spare(Keeper&);
 
 // output.cpp
 bool make_output_pipe(bool large, Fd& read_end, Fd& child_end);
-int open_log_file(const wire::Body&, char* path); // in the child; errno in negative on failure
 
 // clone.cpp
-void close_from(const Keeper&, int first); // every descriptor from this one on
-pid_t clone_child(const Keeper&, int cgroup, bool share_files, int& pidfd);
+struct ChildStart { // of a child that runs on our memory until its exec
+    unsigned char* stack;
+    std::size_t size;
+    void (*run)(void*);
+    void* argument;
+};
+void close_from(const Capabilities&, int first); // every descriptor from this one on
+pid_t clone_child(const Keeper&, int cgroup, bool share_files, const ChildStart*, int& pidfd);
 
 // cgroup.cpp
 void find_cgroup(Keeper&);

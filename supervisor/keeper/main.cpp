@@ -1,5 +1,6 @@
 // keepwell-keeper: parent of every daemon and of the supervisor. See keeper.h.
 #include "supervisor/keeper/keeper.h"
+#include "supervisor/keeper/raw.h"
 
 #include <cerrno>
 #include <csignal>
@@ -55,7 +56,7 @@ bool prepare_descriptors(const Keeper& k) {
     if (k.in_place)
         close(null); // what the earlier keeper left is above the lanes and stays
     else
-        close_from(k, 3);
+        close_from(k.can, 3);
     const Fd source(open("/dev/null", O_RDWR | O_CLOEXEC));
     if (!source) return false;
     for (int fd = kNullFd; fd < kFirstLane + static_cast<int>(kLanes) * kLaneSize; ++fd)
@@ -134,6 +135,8 @@ void find_capabilities(Keeper& k) {
     can.cgroup = may("KEEPWELL_NO_CGROUP");
     can.cgroup_kill = may("KEEPWELL_NO_CGROUP_KILL");
     can.pidfd_info = may("KEEPWELL_NO_PIDFD_INFO") && kernel_tells_exits();
+    can.share_memory =
+        raw::kPrivate && can.clone3 && can.close_range && may("KEEPWELL_NO_SHARED_MEMORY");
     if (const char* ms = std::getenv("KEEPWELL_TICK_MS"))
         if (const long n = std::strtol(ms, nullptr, 10); n > 0) k.tick_ns = n * 1'000'000;
 }

@@ -1,5 +1,6 @@
-// Making children: intent, clone, record, go byte. The child's part runs on a copy of the keeper's
-// memory and calls only the kernel.
+// Making children: intent, clone, record, go byte. The child runs on the keeper's own memory until
+// its exec where that harms nobody, else on a copy (child.h says what it may do).
+#include "supervisor/keeper/child.h"
 #include "supervisor/keeper/keeper.h"
 
 #include <cerrno>
@@ -8,9 +9,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
-#include <linux/close_range.h>
-#include <sched.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,183 +20,6 @@
 namespace keepwell::keeper {
 
 namespace {
-
-struct StageNote { // on the stage pipe: None = "I have my own descriptor table", else a failure
-    wire::Stage stage;
-    std::int32_t error;
-};
-
-struct Plan {
-    const wire::Body* body = nullptr;
-    const std::uint32_t* groups = nullptr;
-    const char* mark = nullptr;
-    const char* fleet = nullptr; // KEEPWELL_FLEET=…
-    const char* directory = nullptr;
-    char** argv = nullptr;
-    char** envp = nullptr;
-    char *output_path = nullptr, *errors_path = nullptr;
-    int go = -1, stage = -1, output = -1, errors = -1; // errors: -1 = goes where output goes
-    bool shared = false, task = false;
-    pid_t keeper = 0;
-    rlimit nofile{};
-    int nice = 0, oom = 0;
-};
-
-[[noreturn]] void fail(const Plan& p, wire::Stage stage, int error) {
-    const StageNote note{stage, error};
-    (void)!write(p.stage, &note, sizeof note);
-    _exit(127);
-}
-
-// Leaves 0..2, /dev/null and the child's own pipe ends; everything else is closed before anything
-// else happens, so that no child holds the lock or the control socket.
-void close_others(const Keeper& k, const Plan& p) {
-    constexpr int kCount = 5;
-    int keep[kCount] = {kNullFd, p.go, p.stage, p.output, p.errors >= 0 ? p.errors : p.output};
-    for (int i = 0; i < kCount; ++i)
-        for (int j = i + 1; j < kCount; ++j)
-            if (keep[j] < keep[i]) {
-                const int t = keep[i];
-                keep[i] = keep[j];
-                keep[j] = t;
-            }
-    // Until the table is our own it may be the keeper's: touch nothing.
-    if (k.can.close_range) {
-        const unsigned flags = p.shared ? CLOSE_RANGE_UNSHARE : 0;
-        if (close_range(static_cast<unsigned>(keep[kCount - 1]) + 1, ~0U,
-                        static_cast<int>(flags)) != 0)
-            _exit(127);
-    } else {
-        if (p.shared && unshare(CLONE_FILES) != 0) _exit(127);
-        close_from(k, keep[kCount - 1] + 1);
-    }
-    for (int i = 0; i + 1 < kCount; ++i)
-        for (int fd = keep[i] + 1; fd < keep[i + 1]; ++fd) close(fd);
-}
-
-void reset_signals() {
-    // glibc refuses the two signals it uses itself, the kernel does not.
-    const unsigned long action[4] = {};
-    for (int s = 1; s <= 64; ++s) syscall(SYS_rt_sigaction, s, action, nullptr, 8);
-    const unsigned long none = 0;
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, nullptr, 8);
-}
-
-void apply_limits(const Plan& p) {
-    static const int resource[] = {RLIMIT_NOFILE, RLIMIT_CORE,  RLIMIT_NPROC,  RLIMIT_STACK,
-                                   RLIMIT_AS,     RLIMIT_FSIZE, RLIMIT_MEMLOCK};
-    if ((p.body->limit_mask & 1U) == 0 && setrlimit(RLIMIT_NOFILE, &p.nofile) != 0)
-        fail(p, wire::Stage::Rlimit, errno);
-    for (unsigned i = 0; i < wire::LimitCount; ++i) {
-        if ((p.body->limit_mask >> i & 1U) == 0) continue;
-        rlimit limit{};
-        if (getrlimit(static_cast<__rlimit_resource_t>(resource[i]), &limit) != 0)
-            fail(p, wire::Stage::Rlimit, errno);
-        limit.rlim_cur = p.body->limits[i];
-        // The hard limit goes down with the soft one only where it must not be raised again.
-        if (limit.rlim_cur > limit.rlim_max || i == wire::Core) limit.rlim_max = limit.rlim_cur;
-        if (setrlimit(static_cast<__rlimit_resource_t>(resource[i]), &limit) != 0)
-            fail(p, wire::Stage::Rlimit, errno);
-    }
-}
-
-void drop_privileges(const Plan& p) {
-    const wire::Body& b = *p.body;
-    if (b.has_user == 0) return;
-    const bool mine = geteuid() != 0 && geteuid() == b.uid && getegid() == b.gid;
-    if (mine) return; // nothing to drop, and setgroups would be refused
-    if (syscall(SYS_setgroups, static_cast<long>(b.groups), p.groups) != 0)
-        fail(p, wire::Stage::Groups, errno);
-    if (syscall(SYS_setresgid, b.gid, b.gid, b.gid) != 0) fail(p, wire::Stage::Gid, errno);
-    if (syscall(SYS_setresuid, b.uid, b.uid, b.uid) != 0) fail(p, wire::Stage::Uid, errno);
-    uid_t u[3] = {};
-    gid_t g[3] = {};
-    if (syscall(SYS_getgroups, 0, nullptr) != static_cast<long>(b.groups))
-        fail(p, wire::Stage::Groups, EPERM);
-    if (syscall(SYS_getresgid, &g[0], &g[1], &g[2]) != 0 || g[0] != b.gid || g[1] != b.gid ||
-        g[2] != b.gid)
-        fail(p, wire::Stage::Gid, EPERM);
-    if (syscall(SYS_getresuid, &u[0], &u[1], &u[2]) != 0 || u[0] != b.uid || u[1] != b.uid ||
-        u[2] != b.uid)
-        fail(p, wire::Stage::Uid, EPERM);
-}
-
-int exec_in_path(const Plan& p) {
-    const char* name = p.argv[0];
-    if (std::strchr(name, '/') != nullptr) {
-        execve(name, p.argv, p.envp);
-        return errno;
-    }
-    const char* path = "/usr/local/bin:/usr/bin:/bin";
-    for (char** e = p.envp; *e != nullptr; ++e)
-        if (std::strncmp(*e, "PATH=", 5) == 0) path = *e + 5;
-    int error = ENOENT;
-    char full[4096];
-    for (const char* at = path;; ++at) {
-        const std::size_t length = std::strcspn(at, ":");
-        const int n = length == 0 ? std::snprintf(full, sizeof full, "./%s", name)
-                                  : std::snprintf(full, sizeof full, "%.*s/%s",
-                                                  static_cast<int>(length), at, name);
-        if (n > 0 && static_cast<std::size_t>(n) < sizeof full) {
-            execve(full, p.argv, p.envp);
-            if (errno == EACCES)
-                error = EACCES; // found but not for us: say so unless a later one runs
-            else if (errno != ENOENT && errno != ENOTDIR)
-                return errno;
-        }
-        at += length;
-        if (*at == '\0') return error;
-    }
-}
-
-void set_streams(const Plan& p) {
-    const auto open_path = [&p](char* path) {
-        const int fd = open_log_file(*p.body, path);
-        if (fd < 0) fail(p, wire::Stage::Prepare, -fd);
-        return fd;
-    };
-    const bool file = p.output_path != nullptr;
-    const bool apart = p.body->separate_errors != 0;
-    const int output = file ? open_path(p.output_path) : p.output;
-    const int errors = !apart ? output : file ? open_path(p.errors_path) : p.errors;
-    if (dup2(kNullFd, 0) < 0 || dup2(output, 1) < 0 || dup2(errors < 0 ? output : errors, 2) < 0)
-        fail(p, wire::Stage::Prepare, errno);
-}
-
-[[noreturn]] void child(const Keeper& k, const Plan& p) {
-    close_others(k, p);
-    const StageNote unshared{wire::Stage::None, 0};
-    (void)!write(p.stage, &unshared, sizeof unshared);
-    char go = 0;
-    ssize_t n = 0;
-    while ((n = read(p.go, &go, 1)) < 0 && errno == EINTR) {
-    }
-    if (n != 1) _exit(127); // the keeper died before it recorded us: nobody knows this process
-    setsid();
-    reset_signals();
-    set_streams(p);
-    umask(static_cast<mode_t>(p.body->umask & 07777U));
-    // Going back to the default 0 may be refused where the keeper itself was started nicer.
-    if (p.body->nice != p.nice && setpriority(PRIO_PROCESS, 0, p.body->nice) != 0 &&
-        p.body->nice != 0)
-        fail(p, wire::Stage::Prepare, errno);
-    if (p.body->oom_score_adj != p.oom) {
-        char text[16];
-        const int length = std::snprintf(text, sizeof text, "%d", p.body->oom_score_adj);
-        const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-        const bool ok = fd >= 0 && write(fd, text, static_cast<std::size_t>(length)) == length;
-        if (!ok && p.body->oom_score_adj != 0) fail(p, wire::Stage::Prepare, errno);
-        close(fd);
-    }
-    apply_limits(p);
-    drop_privileges(p);
-    if (p.task) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL); // after the drop, which clears it
-        if (getppid() != p.keeper) _exit(127);
-    }
-    if (chdir(p.directory) != 0) fail(p, wire::Stage::Directory, errno);
-    fail(p, wire::Stage::Exec, exec_in_path(p));
-}
 
 bool make_ends(Ends& e, bool output, bool large) {
     int go[2], stage[2];
@@ -263,11 +86,19 @@ bool take_lane(Keeper& k, Record& r, Ends& e, Plan& p) {
     return true; // every lane waits for a child that does not run: copy the whole table
 }
 
-// `extra` joins the environment; empty = nothing.
-void read_strings(Plan& p, char** vector, const unsigned char* body, char* extra) {
+// The memory of one plan: the plan, its vectors, the message's body, two more variables.
+struct PlanMemory {
+    Plan plan;
+    char fleet[sizeof Keeper::fleet + 16];
+    char notify[sizeof(sockaddr_un) + 16];
+    // char* vector[], then the body
+};
+
+void read_strings(PlanMemory& memory, char** vector, unsigned char* body) {
+    Plan& p = memory.plan;
     p.body = reinterpret_cast<const wire::Body*>(body);
     p.groups = reinterpret_cast<const std::uint32_t*>(body + sizeof(wire::Body));
-    char* at = const_cast<char*>(reinterpret_cast<const char*>(p.groups + p.body->groups));
+    char* at = reinterpret_cast<char*>(body + sizeof(wire::Body) + std::size_t{p.body->groups} * 4);
     const auto next = [&at] {
         char* s = at;
         at += std::strlen(at) + 1;
@@ -284,10 +115,69 @@ void read_strings(Plan& p, char** vector, const unsigned char* body, char* extra
     *vector++ = nullptr;
     p.envp = vector;
     for (std::uint32_t i = 0; i < p.body->envc; ++i) *vector++ = next();
-    if (p.fleet != nullptr) *vector++ = const_cast<char*>(p.fleet);
-    if (*extra != '\0') *vector++ = extra;
+    if (memory.fleet[0] != '\0') *vector++ = memory.fleet;
+    if (memory.notify[0] != '\0') *vector++ = memory.notify;
     *vector = nullptr;
 }
+
+// nullptr without memory. To be freed.
+PlanMemory* make_plan(const Keeper& k, const Record& r, const unsigned char* body,
+                      std::size_t size) {
+    wire::Body head;
+    std::memcpy(&head, body, sizeof head);
+    const std::size_t vector = (std::size_t{head.argc} + head.envc + 4) * sizeof(char*);
+    auto* block = static_cast<unsigned char*>(std::calloc(1, sizeof(PlanMemory) + vector + size));
+    if (block == nullptr) return nullptr;
+    auto* memory = reinterpret_cast<PlanMemory*>(block);
+    memory->plan = Plan{};
+    unsigned char* rest = block + sizeof(PlanMemory);
+    std::memcpy(rest + vector, body, size);
+    if (k.fleet[0] != '\0')
+        std::snprintf(memory->fleet, sizeof memory->fleet, "KEEPWELL_FLEET=%s", k.fleet);
+    if (r.has_notify) notify_variable(k, r, memory->notify, sizeof memory->notify);
+    read_strings(*memory, reinterpret_cast<char**>(rest), rest + vector);
+    Plan& p = memory->plan;
+    p.can = &k.can;
+    p.task = r.task;
+    p.keeper = getpid();
+    p.nofile = k.original_nofile;
+    p.nice = k.original_nice;
+    p.oom = k.original_oom;
+    return memory;
+}
+
+constexpr std::size_t kStack = 32 << 10, kPage = 4096;
+
+unsigned char* make_stack() {
+    void* at = mmap(nullptr, kPage + kStack, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+    if (at == MAP_FAILED) return nullptr;
+    mprotect(at, kPage, PROT_NONE);
+    return static_cast<unsigned char*>(at) + kPage;
+}
+
+// A place for a child that may run on our memory. The kernel takes those who share it for one: it
+// kills all of them when a group's memory limit ends one, and gives all of them one OOM score. Who
+// drops rights makes the memory undumpable, which would close our own /proc to us unless we are
+// root.
+bool take_place(Keeper& k, Record& r, PlanMemory* memory) {
+    const Plan& p = memory->plan;
+    if (!k.can.share_memory || !p.shared || p.body->memory_max != 0 ||
+        p.body->oom_score_adj != p.oom || (p.body->has_user != 0 && geteuid() != 0))
+        return false;
+    for (std::uint32_t i = 0; i < kPlaces; ++i) {
+        Place& place = k.places[i];
+        if (place.plan != nullptr) continue;
+        if (place.stack == nullptr) place.stack = make_stack();
+        if (place.stack == nullptr) return false;
+        place.plan = memory;
+        r.place = i;
+        return true;
+    }
+    return false;
+}
+
+void child_edge(void* plan) { run_child(*static_cast<const Plan*>(plan)); }
 
 void failed(Keeper& k, Record& r, wire::Stage stage, int error) {
     r.stage = stage;
@@ -297,25 +187,32 @@ void failed(Keeper& k, Record& r, wire::Stage stage, int error) {
     r.output.reset();
     r.errors.reset();
     release_lane(k, r);
+    release_place(k, r);
     forget(k, r);
     tell(k, r, kTellFailed);
 }
 
 // The leaf's descriptor is the caller's: in the child nothing may be destroyed on the way to
 // child(), since until it has unshared the table every close would be one in the keeper.
-pid_t clone_into(Keeper& k, Record& r, Fd& leaf, bool shared, int& pidfd) {
+pid_t clone_into(Keeper& k, Record& r, Fd& leaf, Plan& plan, int& pidfd) {
+    ChildStart place{};
+    if (r.place != kNoPlace) place = {k.places[r.place].stack, kStack, &child_edge, &plan};
+    const ChildStart* start = r.place == kNoPlace ? nullptr : &place;
+    const auto clone = [&](int cgroup) {
+        return clone_child(k, cgroup, plan.shared, start, pidfd);
+    };
     leaf.reset(make_leaf(k, r));
     r.leaf = static_cast<bool>(leaf);
-    pid_t pid = clone_child(k, leaf.get(), shared, pidfd);
+    pid_t pid = clone(leaf.get());
     if (pid < 0 && r.leaf && errno != EAGAIN && errno != ENOMEM) {
         // Somebody removed or refuses the directory: once more, then without.
         leaf.reset(make_leaf(k, r));
         r.leaf = static_cast<bool>(leaf);
-        pid = clone_child(k, leaf.get(), shared, pidfd);
+        pid = clone(leaf.get());
         if (pid < 0 && r.leaf && errno != EAGAIN && errno != ENOMEM) {
             remove_leaf(k, r);
             r.leaf = false;
-            pid = clone_child(k, -1, shared, pidfd);
+            pid = clone(-1);
         }
     }
     if (pid > 0 && r.leaf && !k.can.into_cgroup) { // joined before the go byte
@@ -340,28 +237,26 @@ void release_lane(Keeper& k, Record& r) {
     r.lane = kNoLane;
 }
 
-void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMessage& m) {
-    Plan p;
+void release_place(Keeper& k, Record& r) {
+    if (r.place == kNoPlace) return;
+    Place& place = k.places[r.place];
+    std::free(place.plan);
+    place.plan = nullptr;
+    if (r.place > 0) madvise(place.stack, kStack, MADV_DONTNEED);
+    r.place = kNoPlace;
+}
+
+void spawn(Keeper& k, Record& r, const unsigned char* body, std::size_t size,
+           const wire::SpawnMessage& m) {
     wire::Body head;
     std::memcpy(&head, body, sizeof head);
-    auto* vector =
-        static_cast<char**>(std::calloc(std::size_t{head.argc} + head.envc + 4, sizeof(char*)));
-    if (vector == nullptr) return failed(k, r, wire::Stage::Prepare, ENOMEM);
-    char fleet[sizeof k.fleet + 16];
-    std::snprintf(fleet, sizeof fleet, "KEEPWELL_FLEET=%s", k.fleet);
-    if (k.fleet[0] != '\0') p.fleet = fleet;
     r.has_notify = head.notify != 0 && !r.task;
-    char notify[sizeof(sockaddr_un) + 16] = {};
-    if (r.has_notify) notify_variable(k, r, notify, sizeof notify);
-    read_strings(p, vector, body, notify);
+    PlanMemory* memory = make_plan(k, r, body, size);
+    if (memory == nullptr) return failed(k, r, wire::Stage::Prepare, ENOMEM);
+    Plan& p = memory->plan;
     std::snprintf(r.mark, sizeof r.mark, "%s", p.mark);
     r.uid = head.has_user != 0 ? head.uid : getuid();
     r.kill_at_ns = m.kill_at_ns;
-    p.task = r.task;
-    p.keeper = getpid();
-    p.nofile = k.original_nofile;
-    p.nice = k.original_nice;
-    p.oom = k.original_oom;
     Ends e;
     Fd leaf;
     int pidfd = -1;
@@ -373,14 +268,16 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, const wire::SpawnMes
         r.phase = Phase::Intent;
         if (save(k, r)) {
             stage = wire::Stage::Fork;
-            pid = clone_into(k, r, leaf, p.shared, pidfd);
-            if (pid == 0) child(k, p);
+            take_place(k, r, memory);
+            pid = clone_into(k, r, leaf, p, pidfd);
+            if (pid == 0) run_child(p);
         }
     }
     const int error = errno;
-    std::free(vector);
+    const bool shared = p.shared;
+    if (r.place == kNoPlace) std::free(memory);
     if (pid < 0) return failed(k, r, stage, error);
-    if (!p.shared) {
+    if (!shared) {
         e.go_read.reset();
         e.stage_write.reset();
         e.output_child.reset();
@@ -420,6 +317,7 @@ void on_stage(Keeper& k, Record& r) {
     if (n < 0) return; // nothing yet
     unwatch(k, r.stage_pipe);
     release_lane(k, r);
+    release_place(k, r);
     if (r.stage != wire::Stage::None || r.phase != Phase::Spawning) return;
     r.phase = Phase::Running;
     r.deadline_ns = r.task ? r.kill_at_ns : 0;
@@ -444,7 +342,7 @@ bool start_supervisor(Keeper& k) {
     setsockopt(theirs.get(), SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
     const pid_t keeper = getpid();
     int pidfd = -1;
-    const pid_t pid = clone_child(k, -1, false, pidfd);
+    const pid_t pid = clone_child(k, -1, false, nullptr, pidfd);
     if (pid < 0) return false;
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);

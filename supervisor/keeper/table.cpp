@@ -193,6 +193,7 @@ void free_record(Keeper& k, Record& r) {
     unwatch(k, r.pidfd);
     unwatch(k, r.stage_pipe);
     release_lane(k, r);
+    release_place(k, r);
     unwatch_leaf(k, r);
     if (r.leaf) remove_leaf(k, r);
     remove_notify_socket(k, r);
@@ -258,6 +259,7 @@ void on_record_exit(Keeper& k, Record& r, std::uint32_t events) {
     }
     if (!read_status(k, r, events)) return;
     release_lane(k, r);
+    release_place(k, r);
     unwatch(k, r.stage_pipe);
     ended(k, r);
 }

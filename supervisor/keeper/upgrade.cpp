@@ -161,7 +161,7 @@ void begin_upgrade(Keeper& k) {
     u.output.reset(ends[0]);
     const Fd write_end(ends[1]);
     int pidfd = -1;
-    const pid_t pid = clone_child(k, -1, false, pidfd);
+    const pid_t pid = clone_child(k, -1, false, nullptr, pidfd);
     if (pid == 0) check_child(k, write_end.get());
     if (pid < 0) return refuse_for("the new program's check cannot be started");
     u.pid = pid;

@@ -241,7 +241,7 @@ void start(Keeper& k, const wire::SpawnMessage& m, const unsigned char* body, st
     }
     Record* r = add_record(k, key, task, m.header.generation);
     if (r == nullptr) return refuse(k, m.header, wire::Stage::Keeper, ENOMEM);
-    spawn(k, *r, body, m);
+    spawn(k, *r, body, size, m);
 }
 
 void start_from(Keeper& k, const unsigned char* data, std::size_t size, int memfd) {

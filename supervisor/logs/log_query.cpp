@@ -3,6 +3,7 @@
 #include "supervisor/logs/log_files.h"
 #include "supervisor/logs/log_names.h"
 #include "supervisor/logs/time_index.h"
+#include "supervisor/logs/time_search.h"
 
 #include <algorithm>
 #include <ctime>
@@ -22,12 +23,16 @@ std::int64_t wall_ms() {
 }
 
 // Where in this file the lines of `since` begin; nullopt: perhaps before it.
-std::optional<std::uint64_t> begin_in(const OpenLog& log, std::int64_t since) {
+std::optional<std::uint64_t> begin_in(OpenLog& log, std::int64_t since) {
     const auto changed =
         std::int64_t{log.info.st_mtim.tv_sec} * 1000 + log.info.st_mtim.tv_nsec / 1'000'000;
     // The kernel stamps files with a clock that is a little behind.
     if (changed + 100 < since) return static_cast<std::uint64_t>(log.info.st_size);
     const TimeIndex times(log.path, log.info.st_ino);
+    if (times.marks().empty()) {
+        const std::uint64_t begin = begin_by_own_times(log, since);
+        return begin == 0 ? std::nullopt : std::optional(begin);
+    }
     // The last entry before `since` covers lines up to the next one, some of them later.
     const auto& marks = times.marks();
     const auto later = std::ranges::find_if(
@@ -50,11 +55,11 @@ Result<LogPosition> position_since(const std::string& dir, const std::string& ke
         }
     }
     for (; !sequences.empty(); sequences.pop_back()) {
-        const auto log = open_rotated_log(dir, key, sequences.back());
+        auto log = open_rotated_log(dir, key, sequences.back());
         if (!log) return log.error();
-        if (!log.value().exists()) break;
-        if (const auto offset = begin_in(log.value(), since)) {
-            return LogPosition{log.value().info.st_ino, *offset, sequences.back() - 1};
+        if (!log->exists()) break;
+        if (const auto offset = begin_in(*log, since)) {
+            return LogPosition{log->info.st_ino, *offset, sequences.back() - 1};
         }
     }
     return whole;

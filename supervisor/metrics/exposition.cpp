@@ -55,19 +55,18 @@ void Exposition::head() {
     out_.append("\n# TYPE ").append(name_).append(" ").append(word_of(type_)).append("\n");
 }
 
-void Exposition::begin(std::string_view suffix, Labels labels, std::string_view last) {
+void Exposition::begin(std::string_view suffix, Labels labels) {
     head();
     out_.append(name_).append(suffix);
     char before = '{';
-    const auto add = [&](std::string_view text) {
-        if (text.empty()) return;
+    for (const std::string_view text : labels) {
+        if (text.empty()) continue;
         out_ += before;
         out_ += text;
         before = ',';
-    };
-    for (const std::string_view text : labels) add(text);
-    add(last);
-    out_ += before == ',' ? "} " : " ";
+    }
+    if (before == ',') out_ += '}';
+    out_ += ' ';
 }
 
 void Exposition::number(double value) {
@@ -87,12 +86,12 @@ void Exposition::number(std::uint64_t value) {
 }
 
 void Exposition::sample(Labels labels, double value) {
-    begin("", labels, "");
+    begin("", labels);
     number(value);
 }
 
 void Exposition::sample(Labels labels, std::uint64_t value) {
-    begin("", labels, "");
+    begin("", labels);
     number(value);
 }
 
@@ -102,18 +101,25 @@ void Exposition::states(std::string_view labels, std::span<const std::string_vie
 }
 
 void Exposition::histogram(Labels labels, const Histogram& h) {
+    head();
+    if (h.bounds().data() != bounds_.data() || ends_.empty()) {
+        bounds_ = h.bounds();
+        ends_.clear();
+        for (const double bound : bounds_) ends_.push_back(fmt::format("le=\"{}\"}} ", bound));
+        ends_.emplace_back("le=\"+Inf\"} ");
+    }
+    bucket_.assign(name_).append("_bucket{");
+    for (const std::string_view text : labels)
+        if (!text.empty()) bucket_.append(text).append(",");
     std::uint64_t sum = 0;
-    for (std::size_t i = 0; i < h.bounds().size(); ++i) {
+    for (std::size_t i = 0; i < ends_.size(); ++i) {
         sum += h.in_bucket(i);
-        begin("_bucket", labels, fmt::format("le=\"{}\"", h.bounds()[i]));
+        out_.append(bucket_).append(ends_[i]);
         number(sum);
     }
-    sum += h.in_bucket(h.bounds().size());
-    begin("_bucket", labels, "le=\"+Inf\"");
-    number(sum);
-    begin("_sum", labels, "");
+    begin("_sum", labels);
     number(h.sum());
-    begin("_count", labels, "");
+    begin("_count", labels);
     number(sum);
 }
 

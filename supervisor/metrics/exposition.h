@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace keepwell::metrics {
 
@@ -39,7 +40,7 @@ class Exposition {
 
   private:
     void head();
-    void begin(std::string_view suffix, Labels, std::string_view last);
+    void begin(std::string_view suffix, Labels);
     void number(double);
     void number(std::uint64_t);
 
@@ -47,6 +48,10 @@ class Exposition {
     std::string_view name_, help_;
     Type type_ = Type::Gauge;
     bool headed_ = false;
+    // Of histograms, since thousands have the same bounds: le="0.5"} and so on.
+    std::span<const double> bounds_;
+    std::vector<std::string> ends_;
+    std::string bucket_;
 };
 
 } // namespace keepwell::metrics

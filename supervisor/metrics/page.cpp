@@ -9,6 +9,9 @@ namespace keepwell::metrics {
 
 namespace {
 
+// A generous guess; a page that is larger grows.
+constexpr std::size_t kFewBytes = 32U << 10, kUnitBytes = 6U << 10;
+
 void time_gauge(Exposition& e, std::string_view name, std::string_view help, WallTime t) {
     e.metric(name, Type::Gauge, help);
     if (t.ms != 0) e.sample({}, unix_seconds(t));
@@ -46,7 +49,7 @@ void write_requests(Exposition& e, const ApiCounters& api) {
     for (const auto& [handler, histogram] : api.durations)
         e.histogram({label("handler", handler)}, histogram);
     e.metric("keepwell_http_requests_rejected_total", Type::Counter,
-             "Requests that were turned away before any route.");
+             "Requests that were turned away: too large, another host, no token.");
     for (const auto& [reason, count] : api.rejected) e.sample({label("reason", reason)}, count);
     e.metric("keepwell_sse_clients", Type::Gauge, "Event streams that are open.");
     e.sample({}, api.sse_clients);
@@ -105,6 +108,7 @@ void write_self(Exposition& e, const SelfFigures& s) {
 
 std::string write_page(const PageInput& in) {
     std::string out;
+    out.reserve(kFewBytes + in.units.size() * kUnitBytes); // growing would copy megabytes
     Exposition e(out);
     write_keepwell(e, in);
     write_units(e, in.units);

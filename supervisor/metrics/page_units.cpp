@@ -74,6 +74,15 @@ double backoff(const Line& l) {
                : 0;
 }
 
+// The words as labels, escaped once for all units.
+template <std::size_t N>
+std::array<std::string, N> labels_of(std::string_view name,
+                                     const std::array<std::string_view, N>& words) {
+    std::array<std::string, N> all;
+    for (std::size_t i = 0; i < N; ++i) all[i] = label(name, words[i]);
+    return all;
+}
+
 void write_states(Exposition& e, const Lines& lines) {
     std::array<std::uint64_t, kHealths.size()> sums{};
     for (const Line& l : lines) ++sums[static_cast<std::size_t>(l.record.health)];
@@ -137,17 +146,18 @@ void write_restarts(Exposition& e, const Lines& lines) {
          "Length of the backoff or cooldown that is waited for; 0 = none.",
          [](const Line& l) { return std::optional(backoff(l)); });
     e.metric("keepwell_service_exits_total", Type::Counter, "Ends of the main process.");
+    const auto reasons = labels_of("reason", kExitReasons);
     for (const Line& l : lines)
-        for (std::size_t i = 0; i < kExitReasons.size(); ++i)
-            e.sample({l.service, label("reason", kExitReasons[i])}, l.tally.exits[i]);
+        for (std::size_t i = 0; i < reasons.size(); ++i)
+            e.sample({l.service, reasons[i]}, l.tally.exits[i]);
     e.metric("keepwell_service_restarts_total", Type::Counter,
              "Restarts that have come to an end, by what caused them and how they went.");
+    const auto triggers = labels_of("trigger", kTriggers);
     for (const Line& l : lines)
-        for (std::size_t i = 0; i < kTriggers.size(); ++i) {
-            const std::string trigger = label("trigger", kTriggers[i]);
+        for (std::size_t i = 0; i < triggers.size(); ++i) {
             const auto& r = l.tally.restarts[i];
-            e.sample({l.service, trigger, "result=\"success\""}, r.success);
-            e.sample({l.service, trigger, "result=\"failure\""}, r.failure);
+            e.sample({l.service, triggers[i], "result=\"success\""}, r.success);
+            e.sample({l.service, triggers[i], "result=\"failure\""}, r.failure);
         }
     e.metric("keepwell_service_recovery_duration_seconds", Type::Histogram,
              "From the first sign of trouble until the unit was healthy again.");
@@ -210,9 +220,10 @@ void write_checks(Exposition& e, const std::vector<UnitRow>& rows) {
              "How long runs of the check took.");
     for (const CheckLine& l : lines) e.histogram({l.labels}, l.tally.duration);
     e.metric("keepwell_checks_total", Type::Counter, "Results of the check.");
+    const auto results = labels_of("result", kCheckResults);
     for (const CheckLine& l : lines)
-        for (std::size_t i = 0; i < kCheckResults.size(); ++i)
-            e.sample({l.labels, label("result", kCheckResults[i])}, l.tally.results[i]);
+        for (std::size_t i = 0; i < results.size(); ++i)
+            e.sample({l.labels, results[i]}, l.tally.results[i]);
     each_check(e, lines, "keepwell_check_last_success_timestamp_seconds",
                "When the check last passed, in Unix time.", [](const CheckLine& l) {
                    return time_of(l.tally.passed_at.ms != 0, l.tally.passed_at);

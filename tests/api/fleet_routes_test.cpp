@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <fstream>
 #include <set>
 
 using namespace keepwell;
@@ -109,6 +110,27 @@ TEST_F(FleetRoutes, AThousandProblemsAreCutToFifty) {
     const json host = get("/api/fleet").document()["hosts"][0];
     EXPECT_EQ(host["problems"].size(), 50U);
     EXPECT_EQ(host["counts"]["down"], 1000);
+}
+
+TEST_F(FleetRoutes, TheDocumentHoldsTheLastLinesWhenTheyAreAskedFor) {
+    control.document =
+        R"({"services":{},"data":{"daemons":{},"logs":{"logs":{},"lastUpdate":"T"}}})";
+    control.folder = folder;
+    std::ofstream(folder + "/web.log") << "first\nsecond\nthird \"quoted\"\n";
+    const Answer answer = get("/api/status?logs=2");
+    ASSERT_EQ(answer.status, 200) << answer.body;
+    const json logs = answer.document()["data"]["logs"];
+    EXPECT_EQ(logs["lastUpdate"], "T");
+    ASSERT_EQ(logs["logs"]["web"].size(), 2U) << answer.body;
+    EXPECT_EQ(logs["logs"]["web"][0]["message"], "second");
+    EXPECT_EQ(logs["logs"]["web"][1]["message"], "third \"quoted\"");
+    EXPECT_EQ(logs["logs"]["web"][1]["daemon"], "web");
+    EXPECT_EQ(get("/api/status").document()["data"]["logs"]["logs"], json::object());
+    const std::string etag = answer.header("ETag");
+    EXPECT_NE(etag, get("/api/status").header("ETag"));
+    EXPECT_EQ(get("/api/status?logs=2", "If-None-Match: " + etag + "\r\n").status, 304);
+    std::ofstream(folder + "/web.log", std::ios::app) << "fourth\n";
+    EXPECT_EQ(get("/api/status?logs=2", "If-None-Match: " + etag + "\r\n").status, 200);
 }
 
 TEST_F(FleetRoutes, AWordThatAParameterDoesNotTakeIsRefused) {

@@ -1,4 +1,5 @@
 #include "api_support.h"
+#include "supervisor/api/listener.h"
 #include "supervisor/api/tcp_socket.h"
 #include "supervisor/api/tokens.h"
 
@@ -205,6 +206,21 @@ TEST_F(TcpTest, ManySilentClientsLeaveTheUnixSocketFree) {
         silent.back()->turn();
     }
     for (int i = 0; i < 10; ++i) EXPECT_EQ(get("/api/health").status, 200);
+}
+
+TEST_F(TcpTest, AListenerThatCannotStartLeavesTheSocketToItsOwner) {
+    const auto own = api::TcpSocket::open("127.0.0.1:0");
+    ASSERT_TRUE(own);
+    api::Listener::Setup setup;
+    setup.socket = own->fd();
+    setup.name = own->address();
+    setup.tls = api::TlsIdentity{"no certificate", "no key"};
+    ApiCounters counters;
+    const auto made =
+        api::Listener::open(setup, {loop, clock, {}, {}, counters, [](const std::string&) {}});
+    ASSERT_FALSE(made);
+    EXPECT_THAT(made.error().message, StartsWith("cannot start the API on " + own->address()));
+    EXPECT_GE(fcntl(own->fd(), F_GETFD), 0);
 }
 
 TEST(TcpSocketTest, AddressesAreReadNotLookedUp) {

@@ -1,9 +1,12 @@
 // Measures what one sample of the figures of 1,000 units costs: CPU milliseconds a sample and
-// microseconds a unit, for units found by ancestry and for units with a cgroup of their own.
+// microseconds a unit, for units found by ancestry and for units with a cgroup of their own; and
+// what the page of /metrics costs for as many units with a check each.
 //
 // usage: metrics_bench [units] [samples]. The units stand on real processes that only sleep (at
 // most 900; more units share them), children of this program in a process group and, where cgroup
 // v2 can be written, a cgroup of their own; they end with it, whatever happens.
+#include "supervisor/metrics/page.h"
+#include "units/machine.h"
 #include "watchers/host_sampler.h"
 #include "watchers/tree_sampler.h"
 
@@ -19,6 +22,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -113,6 +117,56 @@ void measure(const char* name, const std::vector<TreeRef>& trees, int samples) {
                 wall.count() / samples, took / 100);
 }
 
+// Units that run, each with an http check that has answered.
+struct PageUnit {
+    UnitSpec spec;
+    UnitRecord record;
+    metrics::UnitTally tally;
+    ProcessFigures figures;
+};
+
+std::vector<std::unique_ptr<PageUnit>> page_units(int count) {
+    std::vector<std::unique_ptr<PageUnit>> units;
+    for (int i = 0; i < count; ++i) {
+        auto u = std::make_unique<PageUnit>();
+        u->spec.key = "service-" + std::to_string(i);
+        u->spec.checks.resize(1);
+        u->spec.checks[0].id = "http";
+        u->spec.checks[0].probe = HttpCheckSpec{};
+        u->record = initial_record(u->spec, Instant{std::chrono::seconds(1)});
+        u->record.state = State::Running;
+        u->record.health = Verdict::Healthy;
+        u->record.main_alive = true;
+        u->record.checks.resize(1);
+        u->record.checks[0].ran = true;
+        u->tally.align(u->spec);
+        u->tally.checks[0].duration.observe(0.004);
+        u->tally.checks[0].code = 200;
+        u->tally.cpu = {12.34, 5.67};
+        u->tally.started.wall = u->tally.changed.wall = WallTime{1'796'053'926'608 + i};
+        u->figures.memory_bytes = 123'456'789;
+        u->figures.open_fds = 17;
+        u->figures.threads = 4;
+        u->figures.process_count = 2;
+        units.push_back(std::move(u));
+    }
+    return units;
+}
+
+void measure_page(int count, int samples) {
+    const auto units = page_units(count);
+    metrics::PageInput in;
+    for (const auto& u : units)
+        in.units.push_back({&u->spec, &u->record, &u->tally, &u->figures, 123'456, 0});
+    in.version = KEEPWELL_VERSION;
+    const std::string first = metrics::write_page(in);
+    const double begin = cpu_ms();
+    for (int i = 0; i < samples && !stopped; ++i)
+        if (metrics::write_page(in).size() != first.size()) std::abort();
+    std::printf("%-22s %5d units  %10.2f ms CPU a page  %6.2f MB\n", "the page of /metrics", count,
+                (cpu_ms() - begin) / samples, static_cast<double>(first.size()) / 1e6);
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -128,6 +182,7 @@ int main(int argc, char** argv) {
     measure("by ancestry", crowd.trees(units, false), samples);
     measure("by ancestry, 10 units", crowd.trees(std::min(units, 10), false), samples);
     if (crowd.has_cgroups()) measure("by cgroup", crowd.trees(units, true), samples);
+    measure_page(units, samples);
     if (stopped) return 1;
     HostSampler host;
     const double begin = cpu_ms();

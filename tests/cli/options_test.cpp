@@ -38,8 +38,8 @@ TEST(Options, EveryVerbOfTheIssueIsThere) {
                              "logs", "events", "validate", "reload", "shutdown", "version"}) {
         EXPECT_TRUE(parse({verb}).options) << verb;
     }
-    for (const char* verb : {"show", "start", "stop", "restart", "why", "explain", "pause",
-                             "resume", "unmonitor", "monitor", "reset", "beat"}) {
+    for (const char* verb : {"show", "start", "stop", "restart", "why", "explain", "history",
+                             "pause", "resume", "unmonitor", "monitor", "reset", "beat"}) {
         EXPECT_TRUE(parse({verb, "web"}).options) << verb;
         expect_usage({verb}, "name");
     }
@@ -50,6 +50,14 @@ TEST(Options, EveryVerbOfTheIssueIsThere) {
               "monit monitrc keepwell.toml");
     expect_usage({"import", "teleport", "x"}, "teleport");
     expect_usage({"import", "monit"}, "file");
+    const Options token = good({"token", "add", "deploy", "--scope", "read,control"});
+    EXPECT_EQ(token.command, Command::Token);
+    EXPECT_THAT(token.names, ElementsAre("deploy"));
+    EXPECT_EQ(token.token_action + " " + token.scope, "add read,control");
+    EXPECT_TRUE(good({"token", "list", "--json"}).json);
+    expect_usage({"token", "add"}, "token add takes one name");
+    expect_usage({"token", "list", "x"}, "token list takes no name");
+    expect_usage({"token", "revoke", "x", "--scope", "read"}, "--scope goes with token add");
     EXPECT_TRUE(parse({"supervise", "-c", "x", "--keeper-fd", "3"}).options);
 }
 

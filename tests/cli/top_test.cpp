@@ -37,7 +37,9 @@ class TopView : public testing::Test {
     std::vector<std::string> order() {
         std::vector<std::string> out;
         const auto all = lines(200);
-        for (std::size_t i = 3; i + 1 < all.size() && !all[i].empty(); ++i) {
+        std::size_t i = 0;
+        while (i < all.size() && all[i].find("NAME") == std::string::npos) ++i;
+        for (++i; i + 1 < all.size() && !all[i].empty(); ++i) {
             std::string line = all[i];
             if (line.starts_with("\x1b[7m")) line.erase(0, 4);
             line = line.substr(line.find(' ') + 1);
@@ -111,6 +113,41 @@ TEST_F(TopView, SilenceIsSaidWithItsBeginningAndTheLastTableStays) {
     EXPECT_EQ(order().size(), 9U);
     model.status(Json::parse(read_file("fleet.json")).value(), kNow);
     EXPECT_THAT(screen(), Not(HasSubstr("silent")));
+}
+
+TEST_F(TopView, ProblemsSayWhatWasSeenAndWhatComesNext) {
+    const std::string text = screen(200);
+    EXPECT_THAT(text, HasSubstr("2 services down, 1 degraded, 1 waiting. keepwell is on it: next "
+                                "try in 8s."));
+    EXPECT_THAT(text, HasSubstr("runner  down · backoff  no process matches ghost-runner.js"));
+    EXPECT_THAT(text, HasSubstr("Restart 4 of 10 in 8s; keepwell restart runner tries at once"));
+    EXPECT_LT(text.find("Restart 4 of 10"), text.find("NAME")) << "above the table";
+}
+
+TEST_F(TopView, WhatDoesNotFitIsCountedAndASmallScreenIsTheTableAlone) {
+    std::string text;
+    for (const auto& line : lines(80, 24)) text += line + "\n";
+    EXPECT_THAT(text, HasSubstr("2 more, below"));
+    for (const auto& line : lines(80, 11)) EXPECT_THAT(line, Not(HasSubstr("services down")));
+}
+
+TEST_F(TopView, EveryProblemIsShownWhereThereIsRoom) {
+    std::string text;
+    for (const auto& line : lines(120, 60)) text += line + "\n";
+    EXPECT_THAT(text, HasSubstr("Web front  waiting  needs db (starting)"));
+    EXPECT_THAT(text, HasSubstr("Starts by itself when db is healthy"));
+    EXPECT_THAT(text, HasSubstr("shop:prod  degraded  http slow: 1.8s > 1s"));
+    EXPECT_THAT(text, HasSubstr("keepwell why shop:prod tells what was seen"));
+    EXPECT_THAT(text, Not(HasSubstr("more, below")));
+}
+
+TEST_F(TopView, WithoutProblemsOneCalmLine) {
+    model.status(Json::parse(R"({"services":{"a":{"key":"a","state":"running","health":{"status":)"
+                             R"("healthy"}},"b":{"key":"b","state":"running","health":{"status":)"
+                             R"("healthy"}}}})")
+                     .value(),
+                 kNow);
+    EXPECT_THAT(screen(), HasSubstr("All 2 services are well. Nothing needs you."));
 }
 
 TEST_F(TopView, ForeignTextCannotSteerTheTerminal) {

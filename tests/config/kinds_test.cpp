@@ -76,6 +76,43 @@ TEST_F(ConfigKinds, MoreThanMaxIsToldByACheckThatNeverHeals) {
     EXPECT_EQ(own.checks.size(), 1U);
 }
 
+TEST_F(ConfigKinds, FewerThanMinIsACheckThatHealsWhereSomethingCanStartIt) {
+    UnitSpec u = only("[unit.a]\nmatch = 'ghost'\nmin = 3\nmax = 4\nfailures = 2\n"
+                      "start_command = ['/bin/ghosts']\n");
+    ASSERT_EQ(u.checks.size(), 2U);
+    EXPECT_EQ(u.checks[0].id, "min");
+    EXPECT_EQ(u.checks[0].effect, CheckEffect::Down);
+    EXPECT_EQ(u.checks[0].failures, 2U);
+    EXPECT_TRUE(u.checks[0].heals);
+    EXPECT_EQ(std::get<ProcessCheckSpec>(u.checks[0].probe),
+              (ProcessCheckSpec{{"ghost"}, {}, 3, std::nullopt}));
+    EXPECT_EQ(u.checks[1].id, "max");
+    EXPECT_TRUE(only("[unit.a]\nmatch = 'ghost'\n").checks.empty()) << "one is seen by its end";
+}
+
+TEST_F(ConfigKinds, AServiceMayBeNamedForADaemon) {
+    UnitSpec u = only("[unit.db]\npidfile = '/run/db.pid'\nservice = 'db'\n");
+    EXPECT_EQ(u.service, "db.service");
+    u = only("[unit.db]\nmatch = 'ghost'\nservice = 'db.service'\n");
+    EXPECT_EQ(u.service, "db.service");
+    EXPECT_TRUE(u.heal) << "its service can be started";
+    EXPECT_THAT(warnings_of("[unit.a]\npidfile = '/run/a'\nservice = 'a'\n"), testing::IsEmpty());
+    EXPECT_THAT(warnings_of("[unit.a]\npidfile = '/run/a'\nservice = 'a'\n"
+                            "stop_command = ['/bin/b']\n"),
+                ElementsAre(HasSubstr("a.service of systemd starts and stops it")));
+    EXPECT_THAT(errors_of("[unit.a]\ncommand = ['/bin/a']\nservice = 'a'\n"),
+                ElementsAre(HasSubstr("belongs to pidfile and match units")));
+    EXPECT_THAT(errors_of("[unit.a]\npidfile = '/run/a'\nservice = 'a'\n"
+                          "start_command = ['/bin/b']\n"),
+                ElementsAre(HasSubstr("the unit has a service too")));
+    for (const char* name : {"a.timer", "a@*.service"})
+        EXPECT_THAT(
+            errors_of("[unit.a]\npidfile = '/run/a'\nservice = '" + std::string(name) + "'\n"),
+            ElementsAre(HasSubstr("is not the name of one service")));
+    EXPECT_THAT(errors_of("[unit.a]\npidfile = '/run/a'\nservice = '../a b'\n"),
+                ElementsAre(HasSubstr("site.toml:3:11")));
+}
+
 TEST_F(ConfigKinds, LogFilesAreMadeAbsolute) {
     const UnitSpec u = only("[unit.a]\npidfile = '/run/a'\nlog_files = ['/var/log/a', 'b.log']\n");
     ASSERT_EQ(u.log_files.size(), 2U);

@@ -3,11 +3,13 @@
 
 #include "supervisor/feeds/log_page.h"
 #include "supervisor/logs/log_names.h"
+#include "supervisor/logs/log_reader.h"
 #include "supervisor/logs/packed_log.h"
 
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>

@@ -1,8 +1,10 @@
 #include "supervisor/logs/log_query.h"
 #include "supervisor/logs/packed_log.h"
 #include "supervisor/logs/time_index.h"
+#include "supervisor/logs/time_search.h"
 #include "tests/logs/log_support.h"
 
+#include <algorithm>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -165,6 +167,62 @@ TEST_F(LogQueryTest, SinceTakesTimesOfLinesElseOfTheIndexAlsoInPackedFiles) {
     std::filesystem::remove(index_path(rotated_path(dir.path(), "web", 1)));
     EXPECT_EQ(ask(since(kTime + 15'000)), "at twenty\nat forty\n")
         << "no index: the file's own time";
+}
+
+// A line a second, between them lines without a time.
+std::string timed_lines(std::int64_t from, int count) {
+    std::string text;
+    for (int i = 0; i < count; ++i)
+        text += std::to_string((from + i * 1000) / 1000) + " line " + std::to_string(i) +
+                "\n  and what follows it\n" +
+                (i % 1000 == 7 ? std::string(40'000, 'x') + "\n" : "");
+    return text;
+}
+
+TEST_F(LogQueryTest, InALogWithoutAnIndexLinesOfATimeAreFoundByBisection) {
+    constexpr int kLines = 200'000;
+    const std::string path = dir.path() + "/own.log";
+    std::ofstream(path) << timed_lines(kTime, kLines);
+    const timespec times[2] = {{0, UTIME_OMIT}, {kTime / 1000 + kLines, 0}};
+    ASSERT_EQ(::utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+    LogQuery query = since(kTime + 150'000 * std::int64_t{1000});
+    query.last = 1'000'000;
+    auto cursor = LogCursor::open(dir.path(), path, query);
+    ASSERT_TRUE(cursor);
+    const auto lines = cursor->poll();
+    ASSERT_TRUE(lines);
+    const auto timed = std::ranges::count_if(
+        *lines, [](const LogEntry& e) { return e.text.find(" line ") != std::string::npos; });
+    EXPECT_EQ(timed, kLines - 150'001) << "some are missing, or are earlier";
+
+    auto log = open_log(path);
+    ASSERT_TRUE(log);
+    for (const std::int64_t second : {0, 1, 59, 60, 61, 5'000, 100'007, 199'999, 300'000}) {
+        const std::uint64_t at = begin_by_own_times(*log, kTime + second * 1000);
+        // The line there is earlier than what is looked for, and the file is not read from its
+        // begin.
+        char text[16] = {};
+        ASSERT_GT(log->read(at, text, 10), 0);
+        EXPECT_LE(std::atoll(text), kTime / 1000 + second) << second;
+        if (second >= 5'000 && second < kLines) {
+            EXPECT_GT(std::atoll(text), kTime / 1000 + second - 10'000) << second;
+        }
+    }
+}
+
+TEST_F(LogQueryTest, WhereNoLineBearsATimeItIsReadFromItsBegin) {
+    const std::string path = dir.path() + "/own.log";
+    {
+        std::ofstream file(path);
+        for (int i = 0; i < 100'000; ++i) file << "no time in here " << i << "\n";
+    }
+    auto log = open_log(path);
+    ASSERT_TRUE(log);
+    EXPECT_EQ(begin_by_own_times(*log, kTime), 0U);
+    std::ofstream(path) << std::string(3'000'000, 'x'); // no line end at all
+    auto endless = open_log(path);
+    ASSERT_TRUE(endless);
+    EXPECT_EQ(begin_by_own_times(*endless, kTime), 0U);
 }
 
 TEST_F(LogQueryTest, LevelsAreLookedForFarBackAndTakeTheirBlankLinesAlong) {

@@ -48,10 +48,10 @@ TEST_F(MetricsRoute, MethodsThatNobodyKnowsShareOneWord) {
 
 TEST_F(MetricsRoute, ARequestThatWaitsIsCountedWhenItIsAnswered) {
     RawClient client(path);
-    client.send_later(get_text("/api/events?since=0&wait=20"));
+    client.send_later(get_text("/api/events?since=3&wait=20"));
     ASSERT_TRUE(until([&] { return client.turn() || server->waiting() == 1; }));
     EXPECT_EQ(requests("/api/events", "GET", 200), 0U);
-    control.last_event = 1;
+    control.last_event = 4;
     server->notify();
     ASSERT_TRUE(until([&] { return client.turn(); }));
     EXPECT_EQ(requests("/api/events", "GET", 200), 1U);

@@ -52,6 +52,24 @@ class Api:
     def post(self, path, body=None, headers=None):
         return self.request("POST", path, {} if body is None else body, CHANGE | (headers or {}))
 
+    def stream(self, path, enough=lambda text: text.startswith("retry: "), headers=None):
+        """As get(), but the body is what came until it was enough; the connection is then left."""
+        connection = self.connection()
+        try:
+            connection.request("GET", path, headers=self.headers | (headers or {}))
+            answer = connection.getresponse()
+            headers = {k.lower(): v for k, v in answer.getheaders()}
+            if not headers.get("content-type", "").startswith("text/event-stream"):
+                return Answer(answer.status, headers, answer.read())
+            body = b""
+            while not enough(body.decode()):
+                part = answer.read1(65536)
+                assert part, f"the stream of {path} ended after {body[-500:]}"
+                body += part
+            return Answer(answer.status, headers, body)
+        finally:
+            connection.close()
+
     def json(self, path, status=200):
         """The document of a GET that must give this status."""
         answer = self.get(path)

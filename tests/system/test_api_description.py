@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import urllib.parse
 
 import pytest
@@ -15,6 +16,7 @@ from openapi import Description
 from test_pidfile import daemon
 
 TRANSPORTS = ["unix", "tcp", "tls"]
+STREAM = "text/event-stream; charset=utf-8"
 ALL_SCOPES = "read,logs,metrics,control,heartbeat"
 CHECK = 'interval = "300ms", retry_interval = "300ms", timeout = "5s", grace = "0s", heals = false'
 # What a call needs that no parameter's example can tell.
@@ -30,6 +32,7 @@ class Site:
         self.port = free_port()
         self.certificate = self.make_certificate() if tls else None
         self.config()
+        (self.fleet.dir / "own.log").write_text("ERROR it went wrong once\n")
         # Without a token nobody may anything over TCP here, so that each route's refusal is seen.
         self.tokens = {scope: self.fleet.ok("token", "add", scope.replace(",", "-"), "--scope", scope, "-c", self.fleet.config).strip()
                        for scope in (ALL_SCOPES, "metrics", "read")}
@@ -113,7 +116,9 @@ class World:
         operation = self.description.operations()[method, template]
         api = self.api(transport)
         path = path or self.path(template, transport)
-        answer = api.post(path, body, headers) if method == "POST" else api.get(path, headers)
+        stream = STREAM in self.description.responses(operation).get(200, {}).get("content", {})
+        ask = api.post if method == "POST" else api.stream if stream else api.get
+        answer = ask(path, body, headers=headers) if method == "POST" else ask(path, headers=headers)
         what = f"{transport}: {method} {path} {json.dumps(body)[:200]}: {answer.status} {answer.body[:300]}"
         assert expect is None or answer.status == expect, what
         schema = self.description.schema_of(operation, answer.status, answer.headers.get("content-type"))
@@ -196,6 +201,7 @@ def test_every_read(world, transport):
     for name in ("old", "stubborn", "dead", "shop", "Web%20site"):
         for template in ("/api/status/daemon/{name}", "/api/why/{name}", "/api/explain/{name}"):
             world.call(transport, "GET", template, template.replace("{name}", name), 200)
+    assert world.call(transport, "GET", "/api/logs", "/api/logs?type=errors", 200)["data"]["logs"][0]["error"] is True
     etag = world.api(transport).get("/api/status").headers["etag"]
     for _ in range(50):  # figures of half a second may come in between
         if world.call(transport, "GET", "/api/status", headers={"If-None-Match": etag}) is None:
@@ -213,10 +219,10 @@ def test_every_parameter_takes_the_good_and_refuses_the_bad(world, transport):
             continue
         path = world.path(template, transport)
         for p in d.parameters(operation, "query"):
-            world.call(transport, method, template, f"{path}?{p['name']}={p['example']}", 200)
-            for bad in (p["x-bad"], "%00", "..%2F"):
-                world.call(transport, method, template, f"{path}?{p['name']}={urllib.parse.quote(p['x-bad']) if bad == p['x-bad'] else bad}",
-                           p.get("x-bad-status", 400))
+            world.call(transport, method, template, f"{path}?{p['name']}={urllib.parse.quote(str(p['example']))}", 200)
+            closed_set = "enum" in p["schema"] or p["schema"].get("type") == "integer"
+            for bad in (urllib.parse.quote(p["x-bad"]), *(("%00", "..%2F") if closed_set else ())):
+                world.call(transport, method, template, f"{path}?{p['name']}={bad}", p.get("x-bad-status", 400))
         for p in d.parameters(operation, "path"):
             for bad in (p["x-bad"], "%00", "a%2Fb", "%2E%2E", "x" * 300):
                 answer = world.api(transport).get(world.path(template, transport, **{p["name"]: "BAD"}).replace("BAD", bad))
@@ -228,6 +234,75 @@ def test_every_parameter_takes_the_good_and_refuses_the_bad(world, transport):
         world.call(transport, "GET", "/api/status", f"/api/status?logs={n}", 200)
     for n in ("-1", "", "1.5", "99999999999999999999"):
         world.call(transport, "GET", "/api/status", f"/api/status?logs={n}", 400)
+
+
+def test_the_document_with_logs_is_the_document_and_its_lines(world):
+    """So many lines of all units together, by unit, in order; only for who may read logs."""
+    site = world.site("tcp")
+    wanted = lambda: len(json.loads(site.api("unix").get("/api/status?logs=7").body)["data"]["logs"]["logs"]) >= 2
+    world.fleet.wait_for(wanted, "lines of two units")
+    document = world.call("unix", "GET", "/api/status", "/api/status?logs=7", 200)
+    logs = document["data"]["logs"]["logs"]
+    lines = [line for lines in logs.values() for line in lines]
+    assert len(lines) == 7 and set(logs) <= {"web", "old"} and all(line["daemon"] == unit for unit, lines in logs.items() for line in lines)
+    for unit, of_unit in logs.items():
+        numbers = [int(line["message"].split()[2]) for line in of_unit]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), f"{unit}: {numbers}"
+    assert world.call("unix", "GET", "/api/status")["data"]["logs"]["logs"] == {}
+    reader = site.api("tcp", "read")
+    assert reader.get("/api/status").status == 200 and reader.get("/api/status?logs=0").status == 200
+    assert reader.get("/api/status?logs=7").status == 403, "log lines need the scope of logs"
+
+
+def events_of(text):
+    """(name, data) of the events in the text, without comments and retry."""
+    for block in text.split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in block.splitlines() if ": " in line)
+        if "data" in fields:
+            yield fields.get("event", ""), json.loads(fields["data"])
+
+
+def follow(world, transport, template, path, names, nudge=lambda: None):
+    """Follows a stream until it has told each of these events; each event must be as described."""
+    d = world.description
+    operation = d.operations()["GET", template]
+    seen = lambda text: {name for name, _ in events_of(text)}
+    nudger = threading.Timer(0.5, nudge)
+    nudger.start()
+    answer = world.api(transport).stream(path, lambda text: text.endswith("\n\n") and names <= seen(text))
+    nudger.join()
+    assert answer.status == 200 and answer.headers["x-accel-buffering"] == "no"
+    described = d.responses(operation)[200]["x-events"]
+    for name, data in events_of(answer.body.decode()):
+        assert name in described, f"{path}: an event {name!r} is not described"
+        pointer, _ = d.below(operation, "responses", 200, "x-events", name)
+        d.check(pointer, data, f"{path}: {name}")
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_streams_send_what_is_described(world, transport):
+    follow(world, transport, "/api/logs/stream", "/api/logs/stream?type=web&lines=3", {""})
+    order = lambda: world.api(transport).post("/api/services/web/check")
+    follow(world, transport, "/api/events/stream", "/api/events/stream", {"hello", "status", "action"}, order)
+
+
+def test_streams_are_bounded_for_each_address(world):
+    for template in ("/api/logs/stream", "/api/events/stream"):
+        api, open_ones = world.site("tcp").api("tcp", source="127.0.0.7"), []
+        try:
+            for _ in range(8):
+                connection = api.connection()
+                open_ones.append(connection)
+                connection.request("GET", template, headers=api.headers)
+                assert connection.getresponse().status == 200
+            refused = api.get(template)
+            assert refused.status == 503 and int(refused.headers["retry-after"]) > 0 and json.loads(refused.body)["code"] == "too_many_streams"
+            world.description.check(world.description.schema_of(world.description.operations()["GET", template], 503, "application/json"),
+                                    json.loads(refused.body), template)
+            world.seen.setdefault(("GET", template), set()).add((503, "tcp"))
+        finally:
+            for connection in open_ones:
+                connection.close()
 
 
 def finished(world, transport, action):

@@ -141,6 +141,10 @@ def test_top_shows_problems_first_sorts_filters_and_explains(troubled, screens, 
     text = screen.wait(SHOWN)
     rows = [line.split()[1].rstrip("…") for line in text.splitlines() if re.match(r"[●▲✖◌‖] ", line)]
     assert rows[0] == "broken" and rows[1] == "held" and len(rows) == 4, text
+    above = text.split("NAME")[0]
+    assert "1 service down, 1 waiting. " in above and "✖ broken  down" in above and "◌ held  waiting" in above, text
+    assert "exit 7" in above and re.search(r"since \d\d:\d\d", above), text
+    assert "Starts by itself when broken is healthy" in above, text
     screen.press("n")
     screen.wait("sort: name")
     screen.press("/")

@@ -54,6 +54,14 @@ def rows(fleet, sql, *values):
         db.close()
 
 
+def written(fleet, table, count=1):
+    """Are so many rows of it on the disk? The file and its tables come a moment after the start."""
+    try:
+        return rows(fleet, f"SELECT count(*) FROM {table}")[0][0] >= count
+    except sqlite3.OperationalError:
+        return False
+
+
 def stop(fleet):
     fleet.keeper.terminate()
     assert fleet.keeper.wait(30 * SLOW) == 0
@@ -81,7 +89,7 @@ def test_down_time_is_counted_and_a_killed_supervisor_leaves_a_readable_file_and
     for span in ("24h", "7d", "90d"):
         assert total(history(fleet, "web", span), "down_s") >= 2.5
 
-    fleet.wait_for(lambda: database(fleet).exists() and rows(fleet, "SELECT count(*) FROM change")[0][0] >= 5, "changes on disk")
+    fleet.wait_for(lambda: written(fleet, "change", 5), "changes on disk", 30)
     fleet.kill_supervisor()
     assert rows(fleet, "PRAGMA integrity_check") == [("ok",)]
     events = json.loads(fleet.ok("events", "--since", "1h", "--json"))["events"]
@@ -103,6 +111,7 @@ def test_what_an_earlier_keepwell_wrote_is_read_back(fleet):
     fleet.write(fleet.unit("web"))
     fleet.start()
     fleet.wait_healthy()
+    fleet.wait_for(lambda: written(fleet, "unit"), "the file", 30)
     stop(fleet)
     (unit,), = rows(fleet, "SELECT id FROM unit WHERE key = 'web'")
     now = int(time.time() * 1000)
@@ -161,7 +170,7 @@ def test_a_full_disk_under_the_history_delays_nobody_and_heals(fleet):
         fleet.write(fleet.unit("web", keys=FAST))
         fleet.start()
         fleet.wait_healthy()
-        fleet.wait_for(lambda: database(fleet).exists() and rows(fleet, "SELECT count(*) FROM event")[0][0] > 0, "the first events")
+        fleet.wait_for(lambda: written(fleet, "event"), "the first events", 30)
         fill(fleet.state_dir)
 
         def restart():

@@ -64,3 +64,40 @@ def test_more_than_max_are_told_and_none_of_them_is_touched(fleet):
     fleet.wait_for(lambda: fleet.live("runner")["health"]["status"] == "degraded", "too many to be told")
     assert "at most 1 wanted" in fleet.ok("why", "runner")
     assert alive(first) and alive(second)
+
+
+KEYS = 'backoff = { initial = "50ms", max = "200ms", jitter = 0.0 }\nbudget = { restarts = 10000, within = "1m" }\nfailures = 2\n'
+
+
+def test_fewer_than_min_after_there_were_enough_is_down_and_without_a_start_command_only_told(fleet):
+    fleet.write(f'[unit.runner]\nmatch = ["{fleet.record("ghost")}"]\nmin = 2\n{KEYS}')
+    first = runner(fleet, "ghost")
+    fleet.start()
+    assert "1 of at least 2" in fleet.wait_state("runner", "failed")["reason"]
+    second = runner(fleet, "ghost")
+    fleet.wait_healthy("runner")
+    os.kill(second, signal.SIGKILL)  # not the one that is held
+    fleet.wait_for(lambda: fleet.live("runner")["health"]["status"] == "down", "one too few to be told", 20)
+    assert "at least 2 wanted" in fleet.live("runner")["reason"], fleet.live("runner")["reason"]
+    assert "heal = false" in fleet.ok("why", "runner")
+    assert alive(first) and len(fleet.starts("ghost")) == 2
+    runner(fleet, "ghost")
+    fleet.wait_healthy("runner")
+
+
+def test_fewer_than_min_is_healed_by_the_start_command(fleet):
+    """A pool of two workers; the pool's start command replaces what is left of it."""
+    workers = " & ".join(" ".join(fleet.victim("ghost", "--double-fork")) for _ in range(2))
+    fleet.write(f'[unit.pool]\nmatch = ["{fleet.record("ghost")}"]\nexclude = ["sh -c"]\nmin = 2\nmax = 2\n'
+                f'start_command = {toml(["/bin/sh", "-c", workers + " & wait"])}\n{KEYS}')
+    fleet.start()
+    fleet.wait_healthy("pool", timeout=30)
+    main = fleet.live("pool")["pid"]
+    other = next(n.pid for n in fleet.starts("ghost") if n.pid != main and alive(n.pid))
+    os.kill(other, signal.SIGKILL)
+    fleet.wait_starts("ghost", 4, 30)
+    fleet.wait_healthy("pool", timeout=30)
+    story = fleet.ok("why", "pool")
+    for word in ("at least 2 wanted", "(2/2)", "backoff", "recovered"):
+        assert word in story, story
+    assert len([n for n in fleet.starts("ghost") if alive(n.pid)]) == 2

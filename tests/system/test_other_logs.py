@@ -73,6 +73,25 @@ def test_a_daemons_own_files_are_shown_and_followed_while_they_are_rotated(fleet
     assert following.out.read_text().count("first") == 1
 
 
+def test_a_file_that_is_copied_and_truncated_is_followed_each_line_once(fleet):
+    """logrotate's other way: the same file, empty again; the daemon notices nothing of it."""
+    log, = with_files(fleet, "app.log")
+    fleet.start()
+    fleet.wait_healthy("web")
+    append(log, "".join(f"before {n}\n" for n in range(100)))
+    following = Following(fleet, "web", "-n", "0")
+    following.begins(lambda text: append(log, text + "\n"))
+    for round_ in range(3):
+        append(log, f"round {round_} is long enough to be cut off\n")
+        following.wait(f"round {round_} is")
+        (fleet.dir / "app.log.1").write_bytes(log.read_bytes())
+        os.truncate(log, 0)
+        append(log, f"after {round_}\n")
+        following.wait(f"after {round_}")
+    assert [following.out.read_text().count(f"after {n}\n") for n in range(3)] == [1, 1, 1]
+    assert fleet.ok("logs", "web") == "after 2\n", "what was copied away is shown as the file's"
+
+
 def test_a_bad_line_in_a_daemons_own_file_heals_it(fleet):
     log, = with_files(fleet, "error.log", checks=CHECK)
     append(log, "FATAL of yesterday\n")

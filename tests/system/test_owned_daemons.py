@@ -1,5 +1,6 @@
 """PID-file daemons that live in a service of systemd, as Debian's PostgreSQL clusters do: keepwell heals them by systemd's
 jobs, never by signals or a start_command beside it."""
+import contextlib
 import os
 import signal
 
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.skipif(user_systemd.why_not() is not None, reason=str(u
 class Owned:
     """A service `db.service` whose daemon writes a PID file, and keepwell's unit `web` of that file."""
 
-    def __init__(self, fleet, systemd, forking, start_command):
+    def __init__(self, fleet, systemd, forking=True, start_command=True, lines="", unit_lines="StartLimitIntervalSec=0"):
         self.fleet, self.systemd = fleet, systemd
         self.pidfile = fleet.dir / "web.pid"
         self.intruder = fleet.dir / "start_command-ran"
@@ -22,7 +23,7 @@ class Owned:
         command = fleet.victim("web", "--pidfile", self.pidfile, "--lock", fleet.dir / "web.lock")
         kind = f"Type=forking\nPIDFile={self.pidfile}\n" if forking else ""
         command += ["--double-fork"] if forking else []
-        systemd.write_unit("db.service", f"[Unit]\nStartLimitIntervalSec=0\n[Service]\n{kind}ExecStart={' '.join(command)}\n")
+        systemd.write_unit("db.service", f"[Unit]\n{unit_lines}\n[Service]\n{kind}ExecStart={' '.join(command)}\n{lines}\n")
         systemd.systemctl("daemon-reload")
         systemd.systemctl("start", "db.service")
         fleet.wait_for(lambda: self.pidfile.exists() and self.pidfile.read_text().strip(), "the PID file")
@@ -133,3 +134,129 @@ def test_systemds_own_restart_of_such_a_daemon_is_waited_for(fleet, systemd):
     fleet.wait_healthy("web")
     never(lambda: len(fleet.starts("web")) > 2 or owned.intruder.exists(), "keepwell started it as well", 1)
     assert owned.show("NRestarts") == "1"
+
+
+@contextlib.contextmanager
+def away(systemd):
+    """The bus is dead, and no other can be reached where it was."""
+    bus, socket = systemd.bus_pid(), systemd.runtime / "bus"
+    socket.rename(socket.with_name("hidden"))
+    try:
+        os.kill(bus, signal.SIGKILL)
+        yield
+    finally:
+        socket.with_name("hidden").rename(socket)
+
+
+def untouched(fleet, owned, starts, seconds=2):
+    """Nothing is sent, nothing is started."""
+    never(lambda: any(n.what in ("term", "hup") for n in fleet.notes("web")) or len(fleet.starts("web")) > starts or owned.intruder.exists(),
+          "something was done to it blind", seconds)
+
+
+def test_while_the_bus_is_away_it_is_unknown_nothing_is_done_and_all_is_read_again_on_return(fleet, systemd, health):
+    owned = Owned(fleet, systemd)
+    owned.begin(f'{FAST}failures = 2\nreload_command = {toml(["/bin/touch", str(owned.intruder)])}\n'
+                f'check.http = {{ url = "{health.url}", {INTERVALS} }}')
+    pid = owned.pid()
+    with away(systemd):
+        lost = fleet.wait_state("web", "unknown", 20)
+        assert lost["health"]["status"] == "unknown" and "bus" in lost["reason"], lost["reason"]
+        health.then = 503  # no check counts now
+        untouched(fleet, owned, 1)
+        for order in (("restart", "web"), ("stop", "web"), ("reload", "web"), ("signal", "HUP", "web")):
+            refused = fleet.cli(*order)
+            assert refused.returncode == 1 and "cannot " + order[0] in refused.stdout + refused.stderr, refused
+            fleet.wait_state("web", "unknown")
+        untouched(fleet, owned, 1)
+        assert alive(pid)
+        health.then = 200
+    fleet.wait_healthy("web", timeout=30)
+    owned.is_systemds_alone(1)
+    assert fleet.live("web")["pid"] == pid
+    with away(systemd):  # it ends meanwhile
+        fleet.wait_state("web", "unknown", 20)
+        os.kill(pid, signal.SIGKILL)
+        untouched(fleet, owned, 1)
+        assert fleet.live("web")["state"] == "unknown"
+    fleet.wait_starts("web", 2, 30)
+    fleet.wait_healthy("web", timeout=30)
+    owned.is_systemds_alone(2)
+    assert fleet.live("web")["restarts"]["attempts_left"] == 9999, "what was not done was paid for"
+
+
+def test_a_stop_that_systemd_refuses_is_told_and_tried_again_only_by_the_backoff(fleet, systemd, health):
+    owned = Owned(fleet, systemd, unit_lines="StartLimitIntervalSec=0\nRefuseManualStop=yes")
+    owned.begin('backoff = { initial = "400ms", factor = 4.0, max = "1h", jitter = 0.0 }\nfailures = 2\n'
+                f'stop = {{ timeout = "300ms" }}\ncheck.http = {{ url = "{health.url}", {INTERVALS} }}')
+    pid = owned.pid()
+    for verb in ("stop", "restart"):
+        refused = fleet.cli(verb, "web")
+        assert refused.returncode == 1 and f"cannot {verb} web" in refused.stdout + refused.stderr, refused
+        assert "refused" in refused.stdout + refused.stderr, refused
+        told = fleet.wait_state("web", "running")
+        assert told["desired_state"] == "running" and "stop refused" in told["reason"], told["reason"]
+    health.then = 503
+    fleet.wait_for(lambda: fleet.ok("why", "web").count("refused, so it goes on") >= 4, "two tries to heal it", 20)
+    sick = fleet.live("web")
+    assert sick["health"]["status"] == "down" and "stop refused" in sick["reason"], sick["reason"]
+    untouched(fleet, owned, 1)
+    # 0.4 s, 1.6 s, 6.4 s, 25.6 s: whatever this machine does, not one at each of the checks that failed meanwhile.
+    assert fleet.ok("why", "web").count("refused, so it goes on") <= 7
+    assert alive(pid) and owned.show("NRestarts") == "0"
+    health.then = 200
+    fleet.wait_healthy("web")
+    owned.is_systemds_alone(1)
+
+
+def test_a_named_service_starts_stops_and_heals_a_daemon_that_its_cgroup_does_not_tell(fleet, systemd, health):
+    """Its processes live elsewhere (here: nowhere yet), so only the operator can know the service."""
+    owned = Owned(fleet, systemd)
+    systemd.systemctl("stop", "db.service")
+    fleet.wait_for(lambda: not alive(fleet.starts("web")[0].pid), "the first instance to end")
+    systemd.systemctl("reset-failed")
+    # A service of another name, which has not run: with autostart it is started by a job.
+    unit = (systemd.units / "db.service").read_text()
+    systemd.write_unit("named.service", unit)
+    systemd.systemctl("daemon-reload")
+    keys = f'service = "named"\n{FAST}failures = 2\ncheck.http = {{ url = "{health.url}", {INTERVALS} }}'
+    fleet.write(f'[unit.web]\npidfile = "{owned.pidfile}"\n{keys}\n')
+    assert "started and stopped by jobs of named.service" in fleet.cli("validate", "-c", fleet.config).stderr
+    fleet.start()
+    fleet.wait_starts("web", 2, 20)
+    fleet.wait_healthy("web")
+    show = lambda prop: systemd.show("named.service", prop)  # noqa: E731
+    assert fleet.live("web")["pid"] == int(show("MainPID"))
+    assert fleet.live("web")["systemd"]["unit"] == "named.service"
+    assert "named.service" in fleet.ok("status", "web")
+    health.script = [503, 503]
+    fleet.wait_starts("web", 3, 20)
+    fleet.wait_healthy("web")
+    assert show("Result") == "success", "a signal beside systemd's stop job ended it"
+    fleet.ok("stop", "web")
+    assert show("ActiveState") == "inactive"
+    fleet.ok("start", "web")
+    fleet.wait_healthy("web")
+    os.kill(int(show("MainPID")), signal.SIGKILL)
+    fleet.wait_starts("web", 5, 20)
+    fleet.wait_healthy("web")
+    assert fleet.live("web")["pid"] == int(show("MainPID"))
+    systemd.systemctl("stop", "named.service")
+    assert fleet.wait_state("web", "stopped")["desired_state"] == "stopped"
+
+
+def test_a_service_that_systemd_does_not_know_makes_the_daemon_unknown(fleet, systemd):
+    fleet.environment["DBUS_SYSTEM_BUS_ADDRESS"] = systemd.bus_address
+    fleet.write(f'[unit.web]\npidfile = "{fleet.dir}/web.pid"\nservice = "nowhere"\n{FAST}')
+    fleet.start()
+    fleet.wait_for(lambda: "does not know it" in fleet.live("web")["reason"], "the missing service to be told")
+    assert fleet.live("web")["state"] == "unknown"
+
+
+def test_validate_says_which_daemons_belong_to_systemd_and_signals_by_hand_reach_them(fleet, systemd):
+    owned = Owned(fleet, systemd)
+    owned.begin()
+    said = fleet.cli("validate", "-c", fleet.config)
+    assert said.returncode == 0 and f"(pid {owned.pid()}) belongs to db.service" in said.stderr, said
+    assert f"SIGHUP sent to pid {owned.pid()}" in fleet.ok("signal", "HUP", "web")
+    fleet.wait_for(lambda: any(n.what == "hup" for n in fleet.notes("web")), "the signal")

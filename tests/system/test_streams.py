@@ -4,12 +4,12 @@ import json
 import time
 
 import pytest
-from conftest import FAST, Fleet, never, toml
+from conftest import FAST, Fleet, free_port, never, toml
 from sse import Stream
 from test_api_logs import Unix, ask, logs
 
 PYTHON = "/usr/bin/python3"
-COUNTING = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.005; done"
+COUNTING = "i=0; while :; do i=$((i+1)); echo line $i; sleep 0.02; done"
 
 
 def shell(name, script, keys=""):
@@ -169,19 +169,19 @@ def test_a_supervisor_that_is_killed_loses_and_repeats_no_line(fleet):
 
 def test_what_is_gone_is_one_gap(fleet):
     web, file = told(fleet, "web")
-    fleet.write(web + 'log = { max_size = "16K", keep = 2 }\n')
+    fleet.write(web + 'log = { max_size = "16K", keep = 5 }\n')
     fleet.start()
     with follow(fleet, "/api/logs/stream?type=web") as stream:
         say(file, "first")
         stream.wait(lambda: "first" in stream.messages(), "the line")
         last = stream.last_id()
-    for part in range(10):
+    for part in range(12):
         say(file, *(f"line {part * 500 + i} that is long enough to fill a file" for i in range(500)))
         fleet.wait_for(lambda: f"line {part * 500 + 499} ".encode() in fleet.log_text("web"), "every line")
     with follow(fleet, "/api/logs/stream?type=web", headers={"Last-Event-ID": last}) as stream:
-        stream.wait(lambda: any(m.startswith("line 4999 ") for m in stream.messages()), "the last line")
+        stream.wait(lambda: any(m.startswith("line 5999 ") for m in stream.messages()), "the last line")
         numbers = [int(m.split()[1]) for m in stream.messages()]
-        assert numbers == list(range(numbers[0], 5000)) and numbers[0] > 0
+        assert numbers == list(range(numbers[0], 6000)) and numbers[0] > 0
         gap, = stream.named("gap")
         assert gap.data == {"lines": numbers[0], "reason": "rotated", "daemons": ["web"]}
         assert [e.name for e in stream.events[1:3]] == ["gap", ""]
@@ -210,18 +210,34 @@ def test_a_slow_reader_gets_a_gap_and_nobody_waits_for_it(fleet):
         assert gap.data["reason"] == "slow" and gap.data["lines"] == edge(slow.events[at + 1], 0) - edge(slow.events[at - 1], -1) - 1
 
 
-def test_streams_are_capped(fleet):
-    fleet.write(shell("web", "exec sleep 1000"))
+def test_streams_are_capped_in_all_and_for_each_address(fleet):
+    port = free_port()
+    fleet.write(shell("web", "exec sleep 1000"),
+                '[supervisor.api]\nmax_streams = 4\nmax_streams_per_address = 2\nanonymous = ["read", "logs"]')
+    fleet.config.write_text(fleet.config.read_text().replace("listen = []", f'listen = ["127.0.0.1:{port}"]'))
     fleet.start()
-    with contextlib.ExitStack() as stack:
-        streams = [stack.enter_context(follow(fleet, target)) for target in ["/api/logs/stream", "/api/events/stream"] * 16]
+
+    def open_some(stack, where, count):
+        streams = [stack.enter_context(Stream(where, target)) for target in ["/api/logs/stream", "/api/events/stream"][:count]]
         for stream in streams:
-            stream.wait(lambda: stream.status == 200, "every stream")
-        answer, body = ask(fleet, "/api/logs/stream")
-        assert answer.status == 503 and int(answer.headers["Retry-After"]) > 0
-        assert json.loads(body)["code"] == "too_many_streams" and "max_streams" in json.loads(body)["error"]
+            stream.wait(lambda: stream.status == 200 and stream.events, "every stream")
+        return streams
+
+    def is_refused(where, key):
+        with Stream(where, "/api/logs/stream") as stream:
+            stream.wait(lambda: stream.status and stream.text, "an answer")
+            document = json.loads(stream.text)
+            assert stream.status == 503 and int(stream.headers["retry-after"]) > 0
+            assert document["code"] == "too_many_streams" and document["error"].endswith(f"raise supervisor.api.{key}")
+
+    with contextlib.ExitStack() as stack:
+        first, _ = open_some(stack, ("127.0.0.1", port), 2)
+        is_refused(("127.0.0.1", port), "max_streams_per_address")
+        open_some(stack, fleet.run_dir / "control.sock", 2)
+        is_refused(fleet.run_dir / "control.sock", "max_streams")
         assert ask(fleet, "/api/health")[0].status == 200
-        streams[0].close()
+        assert b"\nkeepwell_sse_clients 4\n" in ask(fleet, "/metrics")[1]
+        first.close()
         fleet.wait_for(lambda: opened(fleet), "room for another stream", 40)
 
 

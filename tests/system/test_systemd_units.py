@@ -178,13 +178,19 @@ def test_nothing_is_done_while_the_bus_is_away(fleet, systemd, health):
         assert fleet.live("web")["health"]["status"] == "unknown"
         health.then = 503
         never(lambda: any(n.what == "term" for n in fleet.notes("web")), "it acted while blind", 2)
-        assert fleet.cli("restart", "web", "--no-wait").returncode in (0, 1)
+        refused = fleet.cli("restart", "web")
+        assert refused.returncode == 1 and "cannot restart web: systemd cannot be asked" in refused.stdout + refused.stderr, refused
+        fleet.wait_state("web", "unknown")
+        refused = fleet.cli("signal", "HUP", "web")
+        assert refused.returncode == 1 and "cannot signal web" in refused.stdout + refused.stderr, refused
         supervisor, before = fleet.supervisor(), cpu_seconds(fleet.supervisor())
         time.sleep(1)  # how much a second of waiting costs
         assert cpu_seconds(supervisor) - before < 0.3
         health.then = 200
     finally:
         hidden.rename(socket)
+    fleet.wait_healthy("web", timeout=30)
+    assert len(fleet.starts("web")) == 1
 
 
 def test_reexec_and_reload_of_the_manager_cause_no_action(fleet, systemd):
@@ -233,6 +239,64 @@ def test_start_stop_restart_and_reload_by_keepwell_wait_for_their_jobs(fleet, sy
     assert main_pid(systemd, "web") not in (0, pid)
     fleet.ok("reload", "web")
     assert any(n.what == "hup" for n in fleet.notes("web"))
+
+
+def test_a_stop_that_systemd_refuses_is_told_in_why_action_and_state(fleet, systemd, health):
+    with_service_lines(systemd, fleet, "web", "", "StartLimitIntervalSec=0\nRefuseManualStop=yes")
+    begin(fleet, systemd, unit(systemd, "web", 'backoff = { initial = "400ms", factor = 4.0, max = "1h", jitter = 0.0 }\nfailures = 2\n'
+                                               f'check.http = {{ url = "{health.url}", {INTERVALS} }}'))
+    fleet.wait_healthy("web")
+    pid = main_pid(systemd, "web")
+    for verb in ("stop", "restart"):
+        refused = fleet.cli(verb, "web")
+        text = refused.stdout + refused.stderr
+        assert refused.returncode == 1 and f"cannot {verb} web: systemd: " in text and "it goes on" in text, refused
+        told = fleet.wait_state("web", "running")
+        assert "stop refused" in told["reason"] and told["desired_state"] == "running"
+    health.then = 503
+    fleet.wait_for(lambda: fleet.ok("why", "web").count("refused, so it goes on") >= 4, "two tries to heal it", 20)
+    assert fleet.live("web")["health"]["status"] == "down"
+    never(lambda: fleet.ok("why", "web").count("refused, so it goes on") > 7, "tried at every check", 1.5)
+    assert main_pid(systemd, "web") == pid and len(fleet.starts("web")) == 1
+    # After another start of keepwell it is still wanted.
+    fleet.kill_keeper()
+    health.then = 200
+    fleet.start()
+    fleet.wait_healthy("web")
+    assert fleet.live("web")["desired_state"] == "running"
+
+
+def test_what_polkit_denies_is_told_with_its_words(fleet, health):
+    """A manager that says what systemd says when polkit does."""
+    from fake_systemd import FakeSystemd
+    with FakeSystemd() as fake:
+        fake.ask("set ActiveState active")
+        fleet.write(f'[unit.web]\nsystemd = "web.service"\nbus = "{fake.address}"\nfailures = 2\n'
+                    'backoff = { initial = "50ms", max = "200ms", jitter = 0.0 }\n'
+                    'budget = { restarts = 2, within = "1h", then = "stop" }\n'
+                    f'check.http = {{ url = "{health.url}", {INTERVALS} }}\n')
+        fleet.start()
+        fleet.wait_healthy("web")
+        fake.ask("mode error org.freedesktop.DBus.Error.InteractiveAuthorizationRequired")
+        health.then = 503
+        fleet.wait_for(lambda: "not restarted again" in fleet.ok("why", "web"), "the end of the tries", 20)
+        calls = fake.ask("calls")["StopUnit"]
+        assert calls == 3, "the first try, and as many as the budget has"
+        never(lambda: fake.ask("calls")["StopUnit"] > calls, "it goes on asking", 2)
+        told = fleet.live("web")
+        assert told["state"] == "running" and "stop refused: systemd: as the test wants it" in told["reason"], told["reason"]
+
+
+def test_signals_by_hand_reach_a_unit_by_its_manager_or_it_is_said_why_not(fleet, systemd):
+    service(systemd, fleet, "web")
+    systemd.write_unit("quiet.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n")
+    begin(fleet, systemd, unit(systemd, "web"), unit(systemd, "quiet"))
+    fleet.wait_healthy("web", "quiet")
+    assert f"SIGHUP sent to pid {main_pid(systemd, 'web')}" in fleet.ok("signal", "HUP", "web")
+    fleet.wait_for(lambda: any(n.what == "hup" for n in fleet.notes("web")), "the signal")
+    refused = fleet.cli("signal", "HUP", "quiet")
+    assert refused.returncode == 1 and "cannot signal quiet: systemd: " in refused.stdout + refused.stderr, refused
+    assert fleet.live("quiet")["state"] == "running"
 
 
 def test_what_systemd_stopped_with_a_sick_unit_comes_back_with_it(fleet, systemd, health):

@@ -87,6 +87,58 @@ TEST_F(Sight, AStopBySomebodyElseIsRespectedAndSoIsTheirStart) {
     EXPECT_EQ(u.record.state, State::Starting);
 }
 
+TEST_F(Sight, AStopByHandThatIsRefusedGoesOnAsBefore) {
+    appear(50);
+    u.pass();
+    u.stop();
+    ASSERT_EQ(u.record.state, State::Stopping);
+    u.post(event::StopFinished{u.record.generation, false, true});
+    EXPECT_EQ(u.record.state, State::Running);
+    EXPECT_EQ(u.record.desired, Desired::Running);
+    EXPECT_TRUE(u.noted(NoteKind::StopRefused));
+    EXPECT_TRUE(u.record.restarts.empty()) << "nothing was to be restarted";
+    u.advance(1h);
+    EXPECT_FALSE(u.did<effect::Kill>()) << "it was killed beside its manager";
+    EXPECT_EQ(u.times<effect::Terminate>(), 1U);
+}
+
+TEST_F(Sight, ARefusedRestartIsTriedAgainByBackoffAndBudgetAndNeverWithoutAnEnd) {
+    u.spec.policy.budget = {3, 10min, BudgetThen::Stop, 5min};
+    u.spec.checks[0].interval = 100ms;
+    appear(50);
+    u.pass();
+    std::vector<Duration> between;
+    Instant last = u.now;
+    for (int i = 0; i < 20'000; ++i) { // more than half an hour
+        u.advance(100ms);
+        u.fail();
+        if (u.record.state != State::Stopping) continue;
+        between.push_back(u.now - last);
+        last = u.now;
+        u.post(event::StopFinished{u.record.generation, false, true});
+        ASSERT_EQ(u.record.state, State::Running);
+        EXPECT_EQ(u.record.health, Verdict::Down);
+    }
+    EXPECT_EQ(u.times<effect::Terminate>(), 4U) << "the first try, and as many as the budget has";
+    ASSERT_EQ(between.size(), 4U);
+    EXPECT_LT(between[1], between[2]);
+    EXPECT_LT(between[2], between[3]);
+    EXPECT_TRUE(u.noted(NoteKind::GaveUp));
+    EXPECT_EQ(u.record.restarts_total, 0U) << "none of them was a restart";
+    EXPECT_FALSE(u.did<effect::Kill>());
+}
+
+TEST_F(Sight, ARefusalForWantOfAManagerCostsNoBudget) {
+    appear(50);
+    u.pass();
+    for (int i = 0; i < 3; ++i) u.fail();
+    ASSERT_EQ(u.record.state, State::Stopping);
+    u.post(event::StopFinished{u.record.generation, false, true, true});
+    EXPECT_EQ(u.record.state, State::Running);
+    EXPECT_TRUE(u.record.restarts.empty());
+    EXPECT_EQ(u.record.streak, 0U);
+}
+
 TEST_F(Sight, SystemdsOwnRestartIsWaitedForAndNotFought) {
     appear(50);
     u.clear();

@@ -1,6 +1,7 @@
 // Reading /proc: fixtures with hostile content, and the real one with this very process.
 #include "watchers/host_sampler.h"
 #include "watchers/procfs.h"
+#include "watchers/self_sampler.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -172,4 +173,25 @@ TEST(RealProc, AThousandSamplesAreCheap) {
     RecordProperty("ms", std::to_string(took.count()));
     std::printf("1000 samples: %.1f ms\n", took.count());
     EXPECT_LT(took.count(), 500.0); // generous: the machine may be busy and the build a debug one
+}
+
+TEST(SelfSampler, FindsTheBootTimeOnlyAtTheStartOfALine) {
+    EXPECT_EQ(parse_boot_time("cpu 1 2\nnot-btime 7\nbtime 1700000000\nprocesses 3\n"),
+              1'700'000'000);
+    EXPECT_EQ(parse_boot_time("btime 5\n"), 5);
+    EXPECT_EQ(parse_boot_time("cpu 1 2\n"), 0);
+}
+
+TEST(SelfSampler, SeesThisProcess) {
+    const SelfFigures f = sample_self();
+    EXPECT_GT(f.resident_bytes, 100'000U);
+    EXPECT_GT(f.virtual_bytes, f.resident_bytes);
+    EXPECT_GE(f.open_fds.value_or(0), 3U);
+    EXPECT_GT(f.start_time, 1e9);
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    EXPECT_LE(f.start_time, std::chrono::duration<double>(now).count() + 2);
+}
+
+TEST(SelfSampler, AFolderThatIsNoProcGivesNothing) {
+    EXPECT_EQ(sample_self("/nowhere-at-all").start_time, 0);
 }

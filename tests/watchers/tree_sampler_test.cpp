@@ -25,6 +25,7 @@ struct Process {
     long ticks = 0, start = 100, pages = 10, threads = 1;
     char state = 'S';
     int fds = 0;
+    long system = 0;
 };
 
 struct Fake : testing::Test {
@@ -44,9 +45,10 @@ struct Fake : testing::Test {
     void process(const Process& p) const {
         const std::string dir = std::to_string(p.pid);
         put(dir + "/stat", dir + " (x) " + p.state + ' ' + std::to_string(p.parent) +
-                               " 7 8 0 -1 0 1 2 3 4 " + std::to_string(p.ticks) + " 0 0 0 20 0 " +
-                               std::to_string(p.threads) + " 0 " + std::to_string(p.start) +
-                               " 1000000 " + std::to_string(p.pages) + " 0 0\n");
+                               " 7 8 0 -1 0 1 2 3 4 " + std::to_string(p.ticks) + ' ' +
+                               std::to_string(p.system) + " 0 0 20 0 " + std::to_string(p.threads) +
+                               " 0 " + std::to_string(p.start) + " 1000000 " +
+                               std::to_string(p.pages) + " 0 0\n");
         std::filesystem::create_directories(root + "/" + dir + "/fd");
         for (int i = 0; i < p.fds; ++i) put(dir + "/fd/" + std::to_string(i), "");
     }
@@ -108,6 +110,21 @@ TEST_F(Fake, AProcessThatCameSinceTheLastSampleCountsWhole) {
     (void)sampler.sample(trees, now);
     process({.pid = 11, .parent = 10, .ticks = 2 * kSecond, .start = 500});
     EXPECT_DOUBLE_EQ(sampler.sample(trees, now + 10s)[0].cpu.value_or(-1), 20.0);
+}
+
+TEST_F(Fake, TicksAddUpToWhatTheTreeUsedAndNeverShrinkWithIt) {
+    process({.pid = 10, .ticks = 500, .system = 50});
+    process({.pid = 11, .parent = 10, .ticks = 300});
+    TreeSampler sampler(root);
+    const std::vector<TreeRef> trees = {{10, ""}};
+    const auto before = sampler.sample(trees, now);
+    EXPECT_EQ(before[0].user_ticks + before[0].system_ticks, 0U) << "nobody knows since when";
+    process({.pid = 10, .ticks = 530, .system = 57});
+    process({.pid = 12, .parent = 10, .ticks = 4, .start = 200, .system = 1});
+    end(11);
+    const auto after = sampler.sample(trees, now + 10s);
+    EXPECT_EQ(after[0].user_ticks, 34U);
+    EXPECT_EQ(after[0].system_ticks, 8U);
 }
 
 TEST_F(Fake, AnOldProcessThatMovedInDoesNotBringItsWholeLife) {

@@ -65,8 +65,9 @@ class SightListener {
     virtual void on_tree_gone(const std::string& key) = 0;
     virtual void on_absent(const std::string& key, bool on_purpose, const ExitStatus&,
                            const std::string& text) = 0;
-    // It was asked to end, and its manager refuses.
-    virtual void on_stop_refused(const std::string& key, Generation, const std::string& text) = 0;
+    // It was asked to end, and its manager refuses. transient: since nobody could be asked.
+    virtual void on_stop_refused(const std::string& key, Generation, const std::string& text,
+                                 bool transient) = 0;
     virtual void on_held(const std::string& key, const ExitStatus&, const std::string& text) = 0;
     // A unit that a pattern matches came into being; told again after forget() of its own key.
     virtual void on_discovered(const std::string& pattern_key, const std::string& unit) = 0;
@@ -98,6 +99,13 @@ class ProcessHost {
     // The live instance was started by keepwell, so it ends with keepwell.
     virtual bool started_here(const std::string& /*key*/) const { return true; }
     virtual void signal(const std::string& key, Generation, int signal, SignalScope) = 0;
+    // To the main process, since somebody asked for it. done(error), empty = it was sent; may come
+    // from inside the call.
+    virtual void signal_by_hand(const std::string& key, Generation generation, int number,
+                                std::function<void(const std::string& error)> done) {
+        signal(key, generation, number, SignalScope::Process);
+        done("");
+    }
     virtual void ack(const std::string& key, Generation) = 0;
     virtual std::vector<Survivor> survivors(const std::string& key) = 0; // may read /proc; bounded
     // Folder of the unit's own cgroup, for reading; empty = it has none.
