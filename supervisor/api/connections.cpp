@@ -8,7 +8,7 @@ namespace keepwell::api {
 
 namespace {
 
-constexpr std::uint64_t kLookMs = 1000;
+constexpr std::uint64_t kDeadlineLookMs = 1000;
 constexpr Duration kTake = std::chrono::seconds(30);
 constexpr std::size_t kSlowestBytesPerSecond = 32U << 10;
 
@@ -55,7 +55,7 @@ Connections::Connections(uv::Loop& loop, const Clock& clock)
 }
 
 Connection& Connections::opened(int fd) {
-    if (all_.empty()) timer_.start(kLookMs, kLookMs);
+    if (all_.empty()) timer_.start(kDeadlineLookMs, kDeadlineLookMs);
     const auto it = all_.insert(all_.end(), Connection{});
     it->fd = fd;
     it->peer = peer_of(fd);

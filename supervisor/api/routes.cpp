@@ -40,10 +40,6 @@ std::optional<std::uint64_t> number(const Target& target, const std::string& nam
     return value;
 }
 
-std::string etag_of(std::string_view body) {
-    return fmt::format("\"{:016x}\"", std::hash<std::string_view>{}(body));
-}
-
 bool etag_matches(const std::string& if_none_match, const std::string& etag) {
     return if_none_match == "*" || if_none_match.find(etag) != std::string::npos;
 }
@@ -60,6 +56,10 @@ bool matches(std::string_view pattern, const std::vector<std::string>& segments)
 }
 
 } // namespace
+
+std::string etag_of(std::string_view body) {
+    return fmt::format("\"{:016x}\"", std::hash<std::string_view>{}(body));
+}
 
 const std::vector<Routes::Route>& Routes::table() {
     static const std::vector<Route> routes = {

@@ -105,4 +105,6 @@ class Routes {
     const StaticFiles& files_;
 };
 
+std::string etag_of(std::string_view body); // a strong one
+
 } // namespace keepwell::api

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t kLinesByDefault = 50;
 constexpr std::size_t kBacklogByDefault = 10;
-constexpr Duration kLongestRead = std::chrono::seconds(20);
+constexpr Duration kLongestLogRead = std::chrono::seconds(20);
 
 // "web-2026-11-30T12-00-00Z.log": letters that no system minds in a file's name.
 std::string download_name(const std::string& type, WallTime now) {
@@ -53,7 +53,7 @@ Reply Routes::get_logs(const Call& call) {
     };
     if (read->page) return answer();
     Reply later;
-    later.wait = Wait{kLongestRead, [read] { return read->page.has_value(); }, answer};
+    later.wait = Wait{kLongestLogRead, [read] { return read->page.has_value(); }, answer};
     return later;
 }
 

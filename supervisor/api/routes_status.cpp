@@ -55,10 +55,6 @@ std::string with_logs(const std::string& document, const std::string& logs) {
     return out.replace(at, kNoLogs.size(), "\"logs\":{\"logs\":" + logs);
 }
 
-std::string etag_of(std::string_view body) {
-    return fmt::format("\"{:016x}\"", std::hash<std::string_view>{}(body));
-}
-
 Reply unless_known(std::shared_ptr<const std::string> body, const std::string& etag,
                    const std::string& if_none_match) {
     Reply reply;

@@ -9,7 +9,7 @@ namespace keepwell::api {
 namespace {
 
 constexpr std::size_t kBlock = 16U << 10;
-constexpr unsigned kIdleSeconds = 120; // a client that takes nothing so long is gone
+constexpr unsigned kDeafSeconds = 120; // a client that takes nothing so long is gone
 
 } // namespace
 
@@ -27,7 +27,7 @@ MHD_Response* StreamBodies::respond(MHD_Connection* connection,
         },
         body.get(), &free_edge);
     if (response == nullptr) return nullptr;
-    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, kIdleSeconds);
+    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, kDeafSeconds);
     body->stream->on_wake([this, b = body.get()] {
         b->woken = true;
         if (b->suspended) run_soon_();

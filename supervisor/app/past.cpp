@@ -19,10 +19,6 @@ constexpr int kCountEvery = 5;             // minutes; the short window is count
 constexpr Duration kSteady = 10min;        // before old rows go by the wall clock's word
 constexpr std::size_t kMostPending = 1000; // then they are handed over at once
 
-std::int64_t to_ms(Duration d) {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
-}
-
 std::uint64_t until_ms(Duration d) { // rounded up, so that it is over then
     return static_cast<std::uint64_t>(std::max<std::int64_t>(0, to_ms(d)) + 1);
 }

@@ -64,14 +64,14 @@ std::vector<Part> parts(const std::vector<Json>& points, std::size_t count) {
     return all;
 }
 
-struct Cell {
+struct BarCell {
     const char* text;
     char ascii;
     Colour colour;
 };
 
 // The worst of the part; a moment of trouble is not hidden by an hour that went well.
-Cell cell(const Part& p) {
+BarCell bar_cell(const Part& p) {
     if (p.down > 0) return {"▁", 'D', Colour::Red};
     if (p.degraded > 0) return {"▄", 'g', Colour::Yellow};
     if (p.ok > 0) return {"█", '#', Colour::Green};
@@ -83,7 +83,7 @@ Cell cell(const Part& p) {
 std::string bar(const std::vector<Part>& cells, const Style& style) {
     std::string out;
     for (const Part& p : cells) {
-        const Cell c = cell(p);
+        const BarCell c = bar_cell(p);
         const bool drawn = style.terminal && style.utf8;
         out += paint(drawn ? std::string(c.text) : std::string(1, c.ascii), c.colour, style);
     }

@@ -63,7 +63,7 @@ class TcpTest : public ApiTest {
 };
 
 TEST_F(TcpTest, ReadingIsForEverybodyHereAndChangingForNobody) {
-    EXPECT_EQ(tcp_get("/api/status").body, control.status);
+    EXPECT_EQ(tcp_get("/api/status").body, control.document);
     EXPECT_EQ(tcp_get("/api/health").status, 200);
     const Answer refused = tcp_post("/api/services/web/stop");
     EXPECT_EQ(refused.status, 401);
