@@ -1,6 +1,7 @@
 #include "supervisor/api/listener.h"
 
 #include <microhttpd.h>
+#include <utility>
 
 #include <algorithm>
 #include <cerrno>
@@ -44,7 +45,9 @@ struct Listener::Impl {
     ~Impl();
 
     Status open(const Setup&);
-    void leave_socket() {
+    void leave_socket() { // asked again, the library gives the number again, which may be another's
+                          // by then
+        if (!std::exchange(accepting, false)) return;
         const int fd = MHD_quiesce_daemon(daemon.get());
         if (fd != MHD_INVALID_SOCKET) ::close(fd);
     }
@@ -64,6 +67,7 @@ struct Listener::Impl {
     std::string name;
     Connections connections;
     std::unique_ptr<MHD_Daemon, DaemonCloser> daemon;
+    bool accepting = true;
     bool stopping = false, starved = false, was_starved = false, run_armed = false;
     std::string last_line; // of the library, while it starts
     Instant reported_at = Instant::min();

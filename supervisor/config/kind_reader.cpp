@@ -84,8 +84,9 @@ void add_count_checks(UnitSpec& spec) {
 void check_service(Reader& unit, UnitSpec& spec) {
     const Node* at = unit.node().find("service");
     if (at == nullptr || spec.service.empty()) return;
-    if (!spec.service.ends_with(".service") ||
-        spec.service.find_first_of("*?") != std::string::npos)
+    const bool one =
+        spec.service.ends_with(".service") && spec.service.find_first_of("*?") == std::string::npos;
+    if (!one && systemd_unit_name(spec.service)) // else it was said already
         unit.error(*at, quote(spec.service) + " is not the name of one service (like \"db\")");
     if (const Node* start = unit.node().find("start_command"))
         unit.error(*start, "the unit has a service too, which starts it (leave out one of them)");

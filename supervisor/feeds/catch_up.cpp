@@ -48,7 +48,8 @@ class Catcher {
             if (!state || *state != BackwardLines::State::More) {
                 const bool begins = state && *state == BackwardLines::State::Beginning;
                 missed.whole = begins && from == nullptr && !lines->gap();
-                if (begins && from != nullptr) missed.whole = end == from->at;
+                if (begins && from != nullptr) // or there was no file yet
+                    missed.whole = end == from->at || (from->at.inode == 0 && !lines->gap());
                 break;
             }
             FeedPosition begin = lines->place(true);

@@ -337,7 +337,8 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
         last.heartbeat(true);
         client->allow(kCatchUpBytes);
         for (auto& event : events) client->push(std::move(event));
-        client->push(last.take().front()); // an id to come back with
+        client->push(last.take().front());                      // an id to come back with
+        client->allow(client->queued() + options.client_bytes); // the rest as for everybody
         topic.clients.push_back(client);
     }
 

@@ -24,6 +24,7 @@ struct Strand {
     std::unique_ptr<BackwardLines> lines; // none: not opened yet
     BackwardStart start;
     std::optional<std::int64_t> newest_ms; // what is newer came after the cursor was made
+    bool reached = false;                  // what is not newer
     std::int64_t time = kLatest;           // of the line at hand; before: no line is later
     bool has_line = false;
     std::size_t older = 0; // than what is asked for, in a row
@@ -151,6 +152,7 @@ class Merge {
         const std::int64_t order = std::min(strand.time, order_of(line));
         const std::int64_t time = line.time_ms.value_or(order);
         if (strand.newest_ms && order != kLatest && order > *strand.newest_ms) return;
+        strand.reached = true;
         if (question_.until_ms && time != kLatest && time > *question_.until_ms) return;
         if (question_.since_ms && time < *question_.since_ms) return pass_older(strand, line);
         strand.older = 0;
@@ -178,6 +180,10 @@ class Merge {
                 more = more || !unseen_are_old;
                 if (strand.start.before)
                     cursor.places[source_id(source)] = {*strand.start.before, 0};
+                continue;
+            }
+            if (strand.newest_ms && !strand.reached && !strand.exhausted) { // its time still counts
+                more = true;
                 continue;
             }
             FeedPosition at = strand.exhausted ? kExhausted : strand.lines->place(!strand.has_line);

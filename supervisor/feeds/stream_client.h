@@ -56,6 +56,7 @@ class StreamClient final : public Stream {
     void keep(std::shared_ptr<void> token) { token_ = std::move(token); }
     // More may wait for the moment: what was asked for at the beginning.
     void allow(std::size_t bytes) { allowed_ = bytes; }
+    std::size_t queued() const { return bytes_; }
 
   private:
     bool ready() const { return begun_ || ended_ || (waiting() && written_in_ != turn_); }

@@ -279,12 +279,11 @@ TEST_F(ConfigErrors, ARelativeProgramWithASlashNeedsADirectory) {
 }
 
 TEST_F(ConfigErrors, LaterKeysAreWarnedOfAndNeverDroppedSilently) {
-    EXPECT_THAT(warnings_of("[supervisor.api]\nanonymous = []\n[notify.ops]\ntype = 'slack'\n"
+    EXPECT_THAT(warnings_of("[notify.ops]\ntype = 'slack'\n"
                             "[unit.web]\n" +
                             kSleep + "capture = true\nladder = ['reset-failed', 'restart']\n"),
-                ElementsAre("site.toml:2:1: cannot use supervisor.api.anonymous: not available yet",
-                            "site.toml:3:9: cannot use notify.ops: not available yet",
-                            "site.toml:7:1: cannot use unit.web.capture: not available yet"));
+                ElementsAre("site.toml:1:9: cannot use notify.ops: not available yet",
+                            "site.toml:5:1: cannot use unit.web.capture: not available yet"));
 }
 
 TEST_F(ConfigErrors, ATimeoutLongerThanTheIntervalIsAWarning) {
