@@ -1,7 +1,6 @@
 #include "supervisor/api/listener.h"
 
 #include <microhttpd.h>
-#include <utility>
 
 #include <algorithm>
 #include <cerrno>
@@ -9,6 +8,7 @@
 #include <cstdio>
 #include <fcntl.h>
 #include <unistd.h>
+#include <utility>
 #include <vector>
 
 namespace keepwell::api {
