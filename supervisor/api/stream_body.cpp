@@ -34,7 +34,7 @@ MHD_Response* StreamBodies::respond(MHD_Connection* connection,
     });
     bodies_.push_front(body.get());
     body->place = bodies_.begin();
-    body.release(); // free_edge() has it
+    (void)body.release(); // free_edge() has it
     return response;
 }
 

@@ -6,6 +6,7 @@ namespace keepwell::feeds {
 namespace {
 
 constexpr std::uint64_t kFirstCount = std::uint64_t{1} << 32; // lines before it can be counted back
+constexpr std::uint64_t kUncounted = std::uint64_t{1} << 52;  // above every run of a follower
 constexpr std::size_t kFullTurn = 512U << 10;                 // bytes
 
 ReadLine read_line(const FeedSource& source, const Redactor& redactor, FollowedLine line,
@@ -44,7 +45,10 @@ void Follower::read(const Redactor& redactor, std::int64_t now_ms) {
     }
     more = bytes >= kFullTurn || polled->size() >= kMostFresh;
     if (!polled->empty()) read_ms = now_ms;
-    at = {lines->place(), at.lines + polled->size()};
+    // What it did not see it could not count: what is counted from here on is compared with nothing
+    // before.
+    const std::uint64_t anew = lost ? kUncounted : 0;
+    at = {lines->place(), at.lines + polled->size() + anew};
 }
 
 } // namespace keepwell::feeds

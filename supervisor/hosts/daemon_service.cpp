@@ -17,6 +17,11 @@ constexpr int kActiveLooks = 4;
 } // namespace
 
 bool DaemonHost::blind(const Daemon& d) const {
+    // Who only looks at processes needs no bus for that; an order is refused all the same.
+    const ProcessSpec& p = d.spec.process;
+    if (d.spec.kind == UnitKind::Match && d.spec.service.empty() && p.start_command.empty() &&
+        p.stop_command.empty())
+        return false;
     return !d.owner.empty() && p_.services.services_blind().has_value();
 }
 

@@ -437,8 +437,10 @@ def test_verdicts_have_their_words(world):
     world.fleet.wait_for(sick, "web to be down")
     for template in ("/health", "/api/status", "/api/checks", "/api/fleet", "/api/why/{name}", "/api/events"):
         world.call("unix", "GET", template, None, 200)
+    host = lambda: world.api("unix").json("/api/fleet")["hosts"][0]
+    world.fleet.wait_for(lambda: {"web", "dead", "shop"} <= {p["service"] for p in host()["problems"]}, "every problem")
     fleet = world.call("unix", "GET", "/api/fleet")["hosts"][0]
-    assert fleet["verdict"] == "degraded" and {"web", "dead", "shop"} <= {p["service"] for p in fleet["problems"]}
+    assert fleet["verdict"] == "degraded"
     assert fleet["counts"]["total"] == 5 == fleet["counts"]["ok"] + fleet["counts"]["failing"]
     world.site("unix").health.then = 200
 

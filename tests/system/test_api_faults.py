@@ -52,7 +52,7 @@ class World:
                 s.shutdown(socket.SHUT_WR)
                 while part := s.recv(65536):
                     answer += part
-            except (ConnectionError, BrokenPipeError):
+            except OSError:
                 pass
         return answer
 

@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import signal
+import subprocess
 
 import pytest
 
@@ -175,5 +176,12 @@ def test_a_configuration_that_the_documents_show_is_valid(fleet, block):
 
 @pytest.mark.parametrize("path", sorted((TOP / "contrib/examples").glob("*.toml")), ids=lambda p: p.name)
 def test_an_example_is_valid(fleet, path):
+    text = path.read_text()
+    if "/etc/keepwell/tls" in text:  # it has a certificate and a token
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=web1",
+                        "-out", fleet.dir / "cert.pem", "-keyout", fleet.dir / "key.pem"], check=True, capture_output=True)
+        path = fleet.dir / path.name
+        path.write_text(text.replace("/etc/keepwell/tls", str(fleet.dir)).replace("[supervisor]\n", f'[supervisor]\nstate_dir = "{fleet.state_dir}"\n'))
+        fleet.ok("token", "add", "deploy", "-c", path)
     done = fleet.cli("validate", "-c", path)
     assert done.returncode == 0, done

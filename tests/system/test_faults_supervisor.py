@@ -97,8 +97,8 @@ def test_a_read_only_disk_under_everything_but_the_runtime_folder_stops_nobody(f
     fleet.state_dir, fleet.log_dir = fleet.dir / "d/state", fleet.dir / "d/log"
     fleet.status_file = fleet.dir / "d/status.json"
     with small_disk(fleet.dir / "d", "1m") as disk:
-        # Silent, since a log file that is open would keep the disk writable.
-        fleet.write(fleet.unit("web"), supervisor='status_interval = "1s"')
+        # Silent and without a history, since a file that is open for writing would keep the disk writable.
+        fleet.write(fleet.unit("web"), supervisor='status_interval = "1s"\n[supervisor.history]\nenabled = false')
         fleet.start()
         fleet.wait_healthy("web")
         def remounted():

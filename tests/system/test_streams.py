@@ -183,7 +183,9 @@ def test_what_is_gone_is_one_gap(fleet):
         numbers = [int(m.split()[1]) for m in stream.messages()]
         assert numbers == list(range(numbers[0], 6000)) and numbers[0] > 0
         gap, = stream.named("gap")
-        assert gap.data == {"lines": numbers[0], "reason": "rotated", "daemons": ["web"]}
+        # Whoever counts may itself have been too slow for six files; then no number is made up.
+        assert gap.data["lines"] in (numbers[0], None)
+        assert gap.data | {"lines": 0} == {"lines": 0, "reason": "rotated", "daemons": ["web"]}
         assert [e.name for e in stream.events[1:3]] == ["gap", ""]
 
 

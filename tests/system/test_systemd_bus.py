@@ -443,7 +443,7 @@ def test_a_thousand_units_are_watched_within_seconds_and_cost_nothing_at_rest(sy
     wait_for(lambda: len({s["state"]["name"] for s in probe.said[mark:] if "state" in s}) == 1000, "1,000 states")
     took, cpu = time.monotonic() - start, probe.cpu_ms() - before
     print(f"1,000 units: first read in {took:.2f} s, {cpu} ms of CPU, JSON included")
-    assert took < 5.0 * SLOW  # 1.6 s alone on two cores; tests run beside others
+    assert took < 10.0 * SLOW  # 1.6 s alone on two cores; tests run beside others
     before = probe.cpu_ms()
     never(lambda: False, "", 1.0)
     assert probe.cpu_ms() - before < 20 * SLOW

@@ -255,7 +255,7 @@ def test_a_stop_that_systemd_refuses_is_told_in_why_action_and_state(fleet, syst
         assert "stop refused" in told["reason"] and told["desired_state"] == "running"
     health.then = 503
     fleet.wait_for(lambda: fleet.ok("why", "web").count("refused, so it goes on") >= 4, "two tries to heal it", 20)
-    assert fleet.live("web")["health"]["status"] == "down"
+    fleet.wait_for(lambda: fleet.live("web")["health"]["status"] == "down", "the verdict after the try")
     never(lambda: fleet.ok("why", "web").count("refused, so it goes on") > 7, "tried at every check", 1.5)
     assert main_pid(systemd, "web") == pid and len(fleet.starts("web")) == 1
     # After another start of keepwell it is still wanted.

@@ -14,6 +14,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 namespace keepwell {
 
@@ -104,7 +105,8 @@ class ProcessHost {
     virtual void signal_by_hand(const std::string& key, Generation generation, int number,
                                 std::function<void(const std::string& error)> done) {
         signal(key, generation, number, SignalScope::Process);
-        done("");
+        const auto tell = std::move(done);
+        tell("");
     }
     virtual void ack(const std::string& key, Generation) = 0;
     virtual std::vector<Survivor> survivors(const std::string& key) = 0; // may read /proc; bounded
