@@ -56,7 +56,10 @@ std::string shown_text(std::string_view raw) {
 bool LineFilter::wants(std::optional<LogLevel> of_line, std::string_view shown) const {
     if (level && (!of_line || *of_line > *level)) return false;
     const auto same = [](char a, char b) { return lower(a) == lower(b); };
-    if (!literal.empty() && std::ranges::search(shown, literal, same).empty()) return false;
+    const auto end = shown.end();
+    if (std::search(shown.begin(), end, literal.begin(), literal.end(), same) == end &&
+        !literal.empty())
+        return false;
     return !pattern || pattern->found_in(shown);
 }
 

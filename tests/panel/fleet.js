@@ -72,7 +72,7 @@ export class Fleet {
     }, 'keepwell to be up');
   }
   /** A new token's secret. */
-  token(name, scope) { return this.cli('token', 'add', name, '--scope', scope).trim(); }
+  token(name, scope) { return this.cli('token', 'add', name, '--scope', scope, '-c', path.join(this.dir, 'keepwell.toml')).trim(); }
   status() { return JSON.parse(fs.readFileSync(this.statusFile, 'utf8')); }
   unit(key) { return this.status().services[key]; }
   cli(...args) { return execFileSync(KEEPWELL, args, {env: this.environment, cwd: this.dir, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe']}); }

@@ -70,7 +70,7 @@ test('a revoked token: the page goes back to what everybody may', async () => {
   await page.getByLabel('Token').fill(token);
   await page.getByRole('button', {name: 'Log in'}).click();
   await shows(page, /Services/);
-  fleet.cli('token', 'revoke', 'brief');
+  fleet.cli('token', 'revoke', 'brief', '-c', `${fleet.dir}/keepwell.toml`);
   await page.reload();
   await shows(page, /Storefront/);
   await until(async () => /read only/.test(await text(page, '#top')), 'read only');
