@@ -53,9 +53,14 @@ void Past::start(const std::string& path, const HistorySpec& spec) {
     spec_ = spec;
     tick_.start(static_cast<std::uint64_t>(to_ms(kStep)), static_cast<std::uint64_t>(to_ms(kStep)));
     arm_edge();
-    if (path.empty()) return;
+    path_ = path;
+    if (spec.enabled) open();
+}
+
+void Past::open() {
+    if (path_.empty()) return;
     p_.fleet.set_past(this);
-    store_ = std::make_unique<HistoryStore>(p_.loop, path, limits_of(spec), p_.warn);
+    store_ = std::make_unique<HistoryStore>(p_.loop, path_, limits_of(spec_), p_.warn);
     struct Before {
         Steps steps;
         WallTime last_event;
@@ -77,7 +82,10 @@ void Past::start(const std::string& path, const HistorySpec& spec) {
 void Past::apply(const HistorySpec& spec) {
     if (spec == spec_) return;
     spec_ = spec;
-    if (store_) store_->set_limits(limits_of(spec));
+    if (store_)
+        store_->set_limits(limits_of(spec));
+    else if (spec.enabled)
+        open();
 }
 
 template <class T>
@@ -231,8 +239,9 @@ void Past::show_uptimes() {
 // ---- questions
 
 void Past::refuse(const Answer& done) const {
-    done(Error{store_ ? "cannot read the history: it is switched off (supervisor.history.enabled)"
-                      : "cannot read the history: there is none in safe mode",
+    done(Error{!path_.empty()
+                   ? "cannot read the history: it is switched off (supervisor.history.enabled)"
+                   : "cannot read the history: there is none in safe mode",
                ENODATA});
 }
 

@@ -52,7 +52,7 @@ class Past final : public PastListener {
         history::UpDown since_short, since_long; // of the first window, of the others
     };
     bool on() const { return store_ != nullptr && spec_.enabled; }
-    void open(const std::string& path);
+    void open();
     void restore(const history::Steps&, WallTime last_event);
     void tick();
     void minute_over();
@@ -69,6 +69,7 @@ class Past final : public PastListener {
              std::function<void(const Result<T>&)>);
 
     Ports p_;
+    std::string path_; // empty = in safe mode
     HistorySpec spec_;
     std::unique_ptr<history::HistoryStore> store_;
     history::Batch pending_; // events and changes

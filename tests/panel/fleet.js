@@ -41,7 +41,7 @@ export class Fleet {
     this.socket = path.join(this.dir, 'run/control.sock');
     this.statusFile = path.join(this.dir, 'web/status.json');
     this.output = path.join(this.dir, 'keepwell.out');
-    this.environment = {...Object.fromEntries(Object.entries(process.env).filter(([k]) => !k.startsWith('KEEPWELL'))), KEEPWELL_SOCKET: this.socket, NO_COLOR: '1', ...process.env.KEEPWELL_PANEL_ENV && JSON.parse(process.env.KEEPWELL_PANEL_ENV)};
+    this.environment = {...Object.fromEntries(Object.entries(process.env).filter(([k]) => !k.startsWith('KEEPWELL'))), KEEPWELL_SOCKET: this.socket, NO_COLOR: '1', KEEPWELL_TICK_MS: '5000' /* one is frozen for longer than its keeper would wait */, ...process.env.KEEPWELL_PANEL_ENV && JSON.parse(process.env.KEEPWELL_PANEL_ENV)};
     fs.mkdirSync(path.join(this.dir, 'web'));
   }
   /** One that listens on TCP as well: call it before write(). */

@@ -71,6 +71,7 @@ test('a revoked token: the page goes back to what everybody may', async () => {
   await page.getByRole('button', {name: 'Log in'}).click();
   await shows(page, /Services/);
   fleet.cli('token', 'revoke', 'brief', '-c', `${fleet.dir}/keepwell.toml`);
+  await until(async () => !(await page.evaluate(() => fetch('api/session').then((r) => r.json()))).name, 'the end of the session'); // tokens are looked at once a second
   await page.reload();
   await shows(page, /Storefront/);
   await until(async () => /read only/.test(await text(page, '#top')), 'read only');
