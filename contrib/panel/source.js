@@ -228,7 +228,7 @@ export class Source {
       if (stream.readyState === EventSource.CLOSED) {
         this.#stream = null;
         if (wanted) wanted.last = '';
-        setTimeout(() => this.#openStream(), 2 * PERIOD);
+        setTimeout(() => this.#openStream(), PERIOD / 3);
       }
     });
   }

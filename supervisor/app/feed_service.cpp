@@ -35,19 +35,25 @@ FeedService::FeedService(Ports ports)
 
 Status FeedService::admit(const std::string& address, std::shared_ptr<void>& token) {
     const Limits most = p_.limits();
+    const auto known = slots_->by_address.find(address);
+    const std::size_t here = known == slots_->by_address.end() ? 0 : known->second;
+    const bool many_here = !address.empty() && here >= most.of_address;
+    if (slots_->all >= most.streams || many_here) { // some may only seem to be there
+        logs_.beat();
+        events_.beat();
+    }
     if (slots_->all >= most.streams)
         return Error{fmt::format("cannot open another stream: {} are open; close one, or raise "
                                  "supervisor.api.max_streams",
                                  slots_->all),
                      EAGAIN};
-    std::size_t& here = slots_->by_address[address];
-    if (!address.empty() && here >= most.of_address)
+    if (many_here)
         return Error{fmt::format("cannot open another stream: {} are open from this address; "
                                  "close one, or raise supervisor.api.max_streams_per_address",
                                  here),
                      EAGAIN};
     ++slots_->all;
-    ++here;
+    ++slots_->by_address[address];
     token = std::shared_ptr<void>(nullptr, [slots = slots_, address](void*) {
         --slots->all;
         if (--slots->by_address[address] == 0) slots->by_address.erase(address);

@@ -11,9 +11,7 @@ EventHub::EventHub(Ports ports, Options options)
     : p_(std::move(ports)),
       options_(options),
       turn_timer_(p_.loop, [this] { turn(); }),
-      beat_timer_(p_.loop, [this] {
-          send("heartbeat", "{\"timestamp\":" + json_quote(rfc3339(p_.clock.wall())) + "}", false);
-      }) {}
+      beat_timer_(p_.loop, [this] { beat(); }) {}
 
 EventHub::~EventHub() { end_all(); }
 
@@ -87,6 +85,10 @@ void EventHub::send(const std::string& name, const std::string& json, bool essen
     for (const auto& weak : clients_)
         if (const auto client = weak.lock()) client->push(event);
     arm();
+}
+
+void EventHub::beat() {
+    send("heartbeat", "{\"timestamp\":" + json_quote(rfc3339(p_.clock.wall())) + "}", false);
 }
 
 void EventHub::end_all() {

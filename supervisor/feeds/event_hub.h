@@ -42,6 +42,7 @@ class EventHub {
     void changed();                                                 // there may be news
     void publish(const std::string& name, const std::string& json); // an alert
     void end_all();
+    void beat(); // now: a client that is gone is noticed by what it does not take
     const StreamCounts& counts() const { return *counts_; }
 
   private:

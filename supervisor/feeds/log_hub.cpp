@@ -446,6 +446,8 @@ Result<std::shared_ptr<StreamClient>> LogHub::follow(FollowQuestion question) {
     return impl_->follow(std::move(question));
 }
 
+void LogHub::beat() { impl_->beat(); }
+
 void LogHub::end_all() {
     impl_->for_clients([](StreamClient& client) { client.end(); });
 }

@@ -44,6 +44,7 @@ class LogHub {
     // The error's code is EINVAL for an id that is none.
     Result<std::shared_ptr<StreamClient>> follow(FollowQuestion);
     void end_all(); // streams end once what waits is sent
+    void beat();    // now: a client that is gone is noticed by what it does not take
     const StreamCounts& counts() const;
 
   private:
