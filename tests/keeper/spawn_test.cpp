@@ -57,12 +57,17 @@ TEST_P(Spawning, EveryExecFailureNamesItsStageAndError) {
 TEST_P(Spawning, AChildHasExactlyItsThreeDescriptorsAndCleanSignals) {
     const auto pid = spawn(unit("a", {"/bin/sleep", "60"}));
     ASSERT_NE(pid, 0);
-    std::vector<std::string> fds;
     const std::string self = "/proc/" + std::to_string(pid);
-    for (const auto& e : std::filesystem::directory_iterator(self + "/fd"))
-        fds.push_back(e.path().filename());
-    std::sort(fds.begin(), fds.end());
-    EXPECT_EQ(fds, (std::vector<std::string>{"0", "1", "2"}));
+    const auto fds = [&self] {
+        std::vector<std::string> found;
+        for (const auto& e : std::filesystem::directory_iterator(self + "/fd"))
+            found.push_back(e.path().filename());
+        std::sort(found.begin(), found.end());
+        return found;
+    };
+    const std::vector<std::string> three = {"0", "1", "2"};
+    (void)wait([&] { return fds() == three; }); // its loader has a library open for a moment
+    EXPECT_EQ(fds(), three);
     const std::string status = read_text(self + "/status");
     for (const char* line :
          {"SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000", "SigCgt:\t0000000000000000"})
