@@ -8,7 +8,7 @@ import {Fleet, freePort, PANEL, panelOf, site, sleep, TOP, until} from './fleet.
 
 const folder = process.env.PANEL_SCREENS || path.join(TOP, 'docs/screens'), only = process.argv[2];
 fs.mkdirSync(folder, {recursive: true});
-const fleet = new Fleet(), ports = {};
+const fleet = await Fleet.listening(), ports = {};
 for (const name of ['storefront', 'admin', 'flask', 'pg', 'redis', 'nginx', 'payments']) ports[name] = await freePort();
 
 // Web servers whose answers differ a little, as real ones do; the storefront gets slow.
