@@ -1,7 +1,6 @@
 #include "supervisor/feeds/stream_client.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 
 namespace keepwell::feeds {
@@ -33,7 +32,7 @@ std::optional<std::size_t> StreamClient::read(char* to, std::size_t size) {
     while (given < size) {
         if (!begun_ && !begin_next()) break;
         const std::size_t part = std::min(size - given, begun_->bytes.size() - sent_);
-        std::memcpy(to + given, begun_->bytes.data() + sent_, part);
+        std::copy_n(begun_->bytes.data() + sent_, part, to + given);
         given += part;
         sent_ += part;
         if (sent_ == begun_->bytes.size()) begun_.reset();

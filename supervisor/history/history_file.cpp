@@ -165,7 +165,7 @@ Result<Story> HistoryFile::story(const std::string& key, Range range, WallTime n
             if (unit >= 0)
                 for (std::int64_t s = at; s < at + cut.step_s; s += cut.row_s)
                     impl_->read(rows, s / cut.row_s, unit, point.roll_up);
-            story.points.push_back(std::move(point));
+            story.points.push_back(point);
         }
         if (unit >= 0) story.changes = impl_->changes_of(key, unit, WallTime{from * 1000});
         return story;

@@ -215,7 +215,7 @@ test('hostile names, log lines and outputs are text', async () => {
 });
 
 test('a page nobody looks at holds no stream and asks nothing; back again it is current', async () => {
-  const page = await open(browser, site.url);
+  const page = await open(browser, site.url, {clock: true});
   await shows(page, /Storefront/);
   const hide = (hidden) => page.evaluate((x) => {
     Object.defineProperty(document, 'hidden', {configurable: true, get: () => x});
@@ -224,7 +224,7 @@ test('a page nobody looks at holds no stream and asks nothing; back again it is 
   await hide(true);
   let asked = 0;
   page.on('request', () => asked++);
-  await new Promise((resolve) => setTimeout(resolve, 3000));
+  await page.clock.runFor(120e3);
   assert.equal(asked, 0);
   await hide(false);
   await until(() => asked > 0, 'a reading');

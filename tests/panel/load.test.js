@@ -139,11 +139,8 @@ test('a day of readings and of log lines leaves nothing behind', async () => {
       for (let n = from; n < to; n++) {
         turn(n, 100);
         const hash = ['#/s/job1', '#/alerts', '#/'][(n / 10) % 3];
-        await page.evaluate(`(async () => {
-          document.querySelector('.fresh').click();
-          ${hash ? `location.hash = '${hash}';` : ''}
-          await new Promise((resolve) => setTimeout(resolve, 60));
-        })()`);
+        await page.evaluate(`performance.clearResourceTimings(); document.querySelector('.fresh').click(); ${hash ? `location.hash = '${hash}';` : ''}`);
+        await until(() => page.evaluate("performance.getEntriesByType('resource').some((e) => e.name.includes('status.json'))"), 'the reading');
       }
       await page.evaluate("location.hash = '#/'");
       await until(() => page.evaluate("document.querySelectorAll('.row .name a').length === 100"), 'all rows');
@@ -160,8 +157,9 @@ test('a day of readings and of log lines leaves nothing behind', async () => {
         ring.add(Array.from({length: 400}, (_, k) => ({timestamp: new Date().toISOString(), level: 'info', daemon: 'web', message: 'line ' + (i * 400 + k) + ' ' + 'x'.repeat(100)})));
         await new Promise((resolve) => requestAnimationFrame(resolve));
       }
-      await new Promise((resolve) => setTimeout(resolve, 300));
-      const answer = {count: box.querySelectorAll('li').length, most: MOST, last: box.querySelector('li:last-child .m').textContent.split(' ')[1]};
+      const last = () => box.querySelector('li:last-child .m').textContent.split(' ')[1];
+      for (const end = Date.now() + 20e3; last() !== '49999' && Date.now() < end;) await new Promise((resolve) => requestAnimationFrame(resolve));
+      const answer = {count: box.querySelectorAll('li').length, most: MOST, last: last()};
       box.remove();
       return answer;
     })()`);

@@ -250,7 +250,8 @@ if {held}:
     fleet.wait_healthy("web")
     assert fleet.live("web")["pid"] == pid
     os.kill(fleet.supervisor(), signal.SIGSTOP)  # so that it cannot look before the number is taken
-time.sleep(0.2)  # a file is believed for processes that began up to 0.1 s after it
+# A file is believed for processes that began up to 0.1 s after it.
+wait_for(lambda: time.time() > pidfile.stat().st_mtime + 0.15, "the file to be old")
 os.kill(pid, signal.SIGKILL)
 wait_for(lambda: reap() or not os.path.exists(f"/proc/{{pid}}"), "the pid to be free")
 pathlib.Path("/proc/sys/kernel/ns_last_pid").write_text(str(pid - 1))
