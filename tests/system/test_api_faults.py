@@ -283,4 +283,6 @@ def test_wfuzz_finds_no_answer_that_is_our_fault(world):
         output = while_tool_runs(world, ["wfuzz", "-z", f"file,{words}", "-X", method, "-t", "4", "--req-delay", "20", "-f", f"{found},json", target])
         answers = json.loads(found.read_text())
         assert len(answers) == 20, output[-800:]
-        assert all(a["code"] < 500 for a in answers), f"{method}: {[(a['url'], a['code']) for a in answers if a['code'] >= 500]}"
+        # the victim is killed meanwhile, and 503 is what a strict health question is to answer then
+        faults = [(a["url"], a["code"]) for a in answers if a["code"] >= 500 and not (a["code"] == 503 and "/health?strict=" in a["url"])]
+        assert not faults, f"{method}: {faults}"
