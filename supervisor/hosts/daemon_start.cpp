@@ -75,8 +75,9 @@ void DaemonHost::fail_start(Daemon& d, SpawnStage stage, int error, const std::s
     d.told_absent = true;
     if (!d.starting) return;
     const Generation g = *std::exchange(d.starting, std::nullopt);
-    processes_->on_spawn_failed(d.spec.key, g, stage, error, text);
-    if (d.phase == Phase::Away) look_later(d.spec.key);
+    const std::string key = d.spec.key, said = text; // whoever hears of it may forget the daemon
+    processes_->on_spawn_failed(key, g, stage, error, said);
+    if (const Daemon* one = find(key); one != nullptr && one->phase == Phase::Away) look_later(key);
 }
 
 void DaemonHost::on_spawn_failed(const std::string& key, Generation g, SpawnStage stage, int error,

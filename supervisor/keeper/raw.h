@@ -31,16 +31,18 @@ inline long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, lo
 
 inline long start_on(clone_args& args, void (*fn)(void*), void* arg) {
     long result = SYS_clone3;
+    // Named, because the child wipes rbp before it uses them: the compiler might have chosen that.
+    register void* r8 asm("r8") = arg;
     asm volatile("syscall\n\t"
                  "test %%rax, %%rax\n\t"
                  "jnz 1f\n\t"
                  "xor %%ebp, %%ebp\n\t" // the first frame of this stack
-                 "mov %[arg], %%rdi\n\t"
-                 "call *%[fn]\n\t"
+                 "mov %%r8, %%rdi\n\t"
+                 "call *%%rdx\n\t"
                  "ud2\n"
                  "1:"
                  : "+a"(result)
-                 : "D"(&args), "S"(sizeof args), [fn] "r"(fn), [arg] "r"(arg)
+                 : "D"(&args), "S"(sizeof args), "d"(fn), "r"(r8)
                  : "rcx", "r11", "memory");
     return result;
 }
