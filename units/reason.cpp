@@ -54,7 +54,8 @@ std::string of_spawn(const Reason& reason, const std::string& detail) {
     }
     const bool of_command =
         reason.stage == SpawnStage::PreStart || reason.stage == SpawnStage::StartCommand;
-    if (of_command && reason.code == 0 && !detail.empty()) return trimmed(detail);
+    if (of_command && reason.code == 0)
+        return detail.empty() ? text + ": its process was not there" : trimmed(detail);
     if (of_command) {
         ExitStatus status;
         status.known = true;

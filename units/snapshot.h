@@ -46,6 +46,7 @@ struct CheckView {
 
 struct ManagedState { // of a unit that systemd manages, in its words
     std::string unit, state, sub_state, result, error; // state empty = not known
+    std::string file_state, status_text;               // "enabled", …; what its STATUS= says
     std::uint32_t n_restarts = 0;                      // by systemd itself
 };
 

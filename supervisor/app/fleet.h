@@ -185,7 +185,7 @@ class Fleet final : public EngineListener, public ProcessListener, public SightL
     UnitIndex adopt_unknown(const std::string& key, Generation, std::int64_t pid,
                             Instant started_at);
     void observe(const Observation&);
-    bool blamed(const UnitSpec&, const CheckSpec&) const;
+    bool blamed(const CheckSpec&) const;
     bool storm_guard_allows();
     void count_trips(const StepInfo&);
     void watch_ready_log(UnitIndex);

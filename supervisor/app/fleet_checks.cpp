@@ -36,7 +36,7 @@ bool Fleet::storm_guard_allows() {
     return restarts_per_minute_ == 0 || trips_.size() < restarts_per_minute_;
 }
 
-bool Fleet::blamed(const UnitSpec&, const CheckSpec& check) const {
+bool Fleet::blamed(const CheckSpec& check) const {
     return std::any_of(check.blames.begin(), check.blames.end(), [&](const std::string& key) {
         const auto i = engine_.find(key);
         if (!i) return false;
@@ -60,7 +60,7 @@ void Fleet::observe(const Observation& o) {
                                     o.check,
                                     o.outcome,
                                     o.code,
-                                    !stalled && !blamed(spec, check),
+                                    !stalled && !blamed(check),
                                     storm_guard_allows(),
                                     CheckEffect::Degraded,
                                     soft};

@@ -22,6 +22,7 @@ UnitView::Context Fleet::context(UnitIndex i) const {
 UnitSnapshot Fleet::snapshot(UnitIndex i) const {
     UnitSnapshot s = views_.at(i).snapshot(engine_.spec(i), engine_.record(i), context(i));
     s.managed = p_.processes.managed(s.key);
+    if (s.managed && s.status_text.empty()) s.status_text = s.managed->status_text;
     return s;
 }
 

@@ -38,6 +38,14 @@ void add(UpDown& to, const RollUp& r) {
 
 } // namespace
 
+Past::Since& Past::Since::operator+=(const Since& other) {
+    in_short.up_ms += other.in_short.up_ms;
+    in_short.down_ms += other.in_short.down_ms;
+    in_long.up_ms += other.in_long.up_ms;
+    in_long.down_ms += other.in_long.down_ms;
+    return *this;
+}
+
 Past::Past(Ports ports)
     : p_(std::move(ports)),
       tick_(p_.loop, [this] { tick(); }),
@@ -61,22 +69,30 @@ void Past::open() {
     if (path_.empty()) return;
     p_.fleet.set_past(this);
     store_ = std::make_unique<HistoryStore>(p_.loop, path_, limits_of(spec_), p_.warn);
+    unread_before_ = p_.clock.wall();
+    read_past();
+    ask_uptimes(false);
+}
+
+// Until it was read once: a disk may have been full, or away.
+void Past::read_past() {
     struct Before {
         Steps steps;
         WallTime last_event;
     };
     ask<Before>(
-        [now = p_.clock.wall()](HistoryFile& file) -> Result<Before> {
+        [now = unread_before_](HistoryFile& file) -> Result<Before> {
             const auto steps = file.steps(now, kStep, kSteps);
             if (!steps) return steps.error();
-            const auto last = file.last_event();
+            const auto last = file.last_event(now);
             if (!last) return last.error();
             return Before{*steps, *last};
         },
-        [this](const Result<Before>& before) {
-            if (before) restore(before->steps, before->last_event);
+        [this, asked = unread_before_](const Result<Before>& before) {
+            if (!before || unread_before_ != asked) return;
+            unread_before_ = {};
+            restore(before->steps, before->last_event);
         });
-    ask_uptimes(false);
 }
 
 void Past::apply(const HistorySpec& spec) {
@@ -140,9 +156,10 @@ void Past::minute_over() {
     batch.trim = p_.fleet.recorder().steady_for(kSteady);
     batch.minutes = std::move(rows);
     store_->write(std::move(batch));
+    if (unread_before_.ms != 0) read_past();
     if (counting_) return;
     show_uptimes();
-    const bool new_hour = counted_hour_ != p_.clock.wall().ms / 3'600'000;
+    const bool new_hour = counted_hour_ != p_.clock.wall().ms / kHourMs;
     if (++minutes_ % kCountEvery == 0 || new_hour) ask_uptimes(!new_hour);
 }
 
@@ -188,23 +205,26 @@ void Past::flush() {
 
 void Past::count(const MinuteRow& row) {
     Sums& sums = sums_[row.key];
-    add(sums.since_short, row.roll_up);
-    add(sums.since_long, row.roll_up);
+    add(sums.since.in_short, row.roll_up);
+    add(sums.since.in_long, row.roll_up);
 }
 
 // What was handed over before is in the file when it is asked; what comes after is counted here.
 void Past::ask_uptimes(bool hour_only) {
     counting_ = true;
+    auto handed_over = std::make_shared<std::unordered_map<std::string, Since>>();
     for (auto& [key, sums] : sums_) {
-        sums.since_short = {};
-        if (!hour_only) sums.since_long = {};
+        Since& one = (*handed_over)[key];
+        one.in_short = std::exchange(sums.since.in_short, {});
+        if (!hour_only) one.in_long = std::exchange(sums.since.in_long, {});
     }
     const WallTime now = p_.clock.wall();
-    if (!hour_only) counted_hour_ = now.ms / 3'600'000;
+    if (!hour_only) counted_hour_ = now.ms / kHourMs;
     ask<Uptimes>([now, hour_only](HistoryFile& file) { return file.uptimes(now, hour_only); },
-                 [this, hour_only](const Result<Uptimes>& all) {
+                 [this, hour_only, handed_over](const Result<Uptimes>& all) {
                      counting_ = false;
-                     if (all) take_uptimes(*all, hour_only);
+                     if (all) return take_uptimes(*all, hour_only);
+                     for (const auto& [key, since] : *handed_over) sums_[key].since += since;
                  });
 }
 
@@ -226,7 +246,7 @@ void Past::show_uptimes() {
     for (const auto& [key, sums] : sums_) {
         UptimeRatios ratios;
         for (std::size_t w = 0; w < kWindows; ++w) {
-            const UpDown& since = w == 0 ? sums.since_short : sums.since_long;
+            const UpDown& since = w == 0 ? sums.since.in_short : sums.since.in_long;
             const auto ratio = up_ratio(sums.stored[w].up_ms + since.up_ms,
                                         sums.stored[w].down_ms + since.down_ms);
             if (ratio) ratios[w] = std::floor(*ratio * 1e4 + 1e-6) / 1e4; // 1 means: never down

@@ -47,12 +47,17 @@ class Past final : public PastListener {
     void on_change(history::ChangeRow) override;
 
   private:
+    struct Since { // what came since the file was asked: for its first window, for the others
+        history::UpDown in_short, in_long;
+        Since& operator+=(const Since&);
+    };
     struct Sums { // of up and down: as the file had them, and what came since
         history::Uptime stored;
-        history::UpDown since_short, since_long; // of the first window, of the others
+        Since since;
     };
     bool on() const { return store_ != nullptr && spec_.enabled; }
     void open();
+    void read_past();
     void restore(const history::Steps&, WallTime last_event);
     void tick();
     void minute_over();
@@ -72,6 +77,7 @@ class Past final : public PastListener {
     std::string path_; // empty = in safe mode
     HistorySpec spec_;
     std::unique_ptr<history::HistoryStore> store_;
+    WallTime unread_before_; // what the file has of then is still to be shown; 0 = it is
     history::Batch pending_; // events and changes
     uv::Timer tick_, edge_, soon_;
     bool waiting_ = false; // for soon_

@@ -3,6 +3,7 @@
 #include "supervisor/config/file_source.h"
 #include "supervisor/config/suggest.h"
 #include "supervisor/config/values.h"
+#include "units/reason.h"
 
 #include <algorithm>
 #include <charconv>
@@ -195,8 +196,7 @@ bool Reader::duration(std::string_view key, Duration& to, Duration low) {
         return false;
     }
     if (*value < low) {
-        error(*found, quote(found->text) + " is too short (at least " +
-                          std::to_string(low / std::chrono::milliseconds(1)) + "ms)");
+        error(*found, quote(found->text) + " is too short (at least " + human_duration(low) + ")");
         return false;
     }
     to = *value;

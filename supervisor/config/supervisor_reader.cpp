@@ -102,7 +102,8 @@ void read_history(Reader& supervisor, HistorySpec& to) {
             to.max_size = size;
     }
     if (history.finish() == 0 && to.hour < to.minute)
-        supervisor.error(*found, "hour is shorter than minute (raise hour)");
+        history.error(*found->find(found->find("hour") != nullptr ? "hour" : "minute"),
+                      "hour is shorter than minute (raise hour)");
 }
 
 void read_table(const Node& table, SupervisorSpec& to, Messages& messages) {

@@ -12,7 +12,9 @@ namespace keepwell {
 namespace {
 
 std::string failed(const std::string& what) {
-    return "cannot keep the wanted states: " + what + ": " + std::strerror(errno);
+    return "cannot keep the wanted states: " + what + ": " + std::strerror(errno) +
+           "; until state_dir can be written, a restart of keepwell forgets what was stopped by "
+           "hand";
 }
 
 // Empty: written and on disk.

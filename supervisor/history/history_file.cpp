@@ -179,9 +179,11 @@ Result<std::vector<EventRow>> HistoryFile::events(WallTime since, std::uint64_t 
     });
 }
 
-Result<WallTime> HistoryFile::last_event() {
+Result<WallTime> HistoryFile::last_event(WallTime now) {
     return guarded<WallTime>("read", [&]() -> Result<WallTime> {
-        return WallTime{impl_->db->number("SELECT max(time) FROM event")};
+        Statement last(*impl_->db, "SELECT max(time) FROM event WHERE time <= ?1");
+        last.bind(1, now.ms);
+        return WallTime{last.step() ? last.integer(0) : 0};
     });
 }
 

@@ -43,7 +43,7 @@ class HistoryFile {
     Result<Story> story(const std::string& key, Range, WallTime now);
     // Oldest first: those of `since` and later; at `since` itself only those after `sequence`.
     Result<std::vector<EventRow>> events(WallTime since, std::uint64_t sequence, std::size_t limit);
-    Result<WallTime> last_event();
+    Result<WallTime> last_event(WallTime now);
     // The hour by minutes, the longer windows by hours, the one that runs included.
     Result<Uptimes> uptimes(WallTime now, bool hour_only);
     Result<Steps> steps(WallTime now, Duration step, std::size_t most);

@@ -134,6 +134,8 @@ void HistoryFile::Impl::add(const StepRow& step) {
         bytes += letter;
     }
     add_step.bind(1, step.time.ms).bind_blob(2, bytes).run();
+    // A clock that was ahead has left some that would push out all that come.
+    Statement(*db, "DELETE FROM step WHERE time > ?1").bind(1, step.time.ms).run();
     db->run(("DELETE FROM step WHERE time NOT IN (SELECT time FROM step ORDER BY time DESC LIMIT " +
              std::to_string(kStepsKept) + ")")
                 .c_str());

@@ -36,7 +36,7 @@ struct HistoryFile::Impl {
     void trim(WallTime now, const Limits&);
     void trim_rows(std::int64_t before_minute, std::int64_t before_hour);
     void trim_hourly(WallTime now, const Limits&);
-    void trim_size(const Limits&);
+    void trim_size(WallTime now, const Limits&);
     void give_back();
     void checkpoint();
     std::uint64_t bytes_in_use();

@@ -104,9 +104,8 @@ class HistoryStore::Worker {
         return Error{"cannot write " + s_->path + ": less than 1 MiB is free on its disk", kFull};
     }
 
-    Status open() {
+    Status open() { // also without room: what is there can be read
         if (file_) return Done{};
-        if (const Status room = has_room(); !room) return room;
         std::vector<std::string> notes;
         auto file = HistoryFile::open(s_->path, notes);
         for (const auto& note : notes) s_->warn(note);

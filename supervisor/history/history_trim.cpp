@@ -28,7 +28,7 @@ void HistoryFile::Impl::trim_rows(std::int64_t before_minute, std::int64_t befor
     const auto shorten = [&](const char* table, std::int64_t before, std::int64_t at_once) {
         const std::string name(table);
         const std::int64_t oldest = db->number(("SELECT min(bucket) FROM " + name).c_str());
-        if (oldest >= before || oldest == 0) return;
+        if (oldest >= before) return;
         Statement gone(*db, "DELETE FROM " + name + " WHERE bucket < ?1");
         // After a long pause the front is a gap, so at_once says buckets that are there or not.
         gone.bind(1, std::min(before, oldest + at_once)).run();
@@ -59,11 +59,15 @@ void HistoryFile::Impl::trim_hourly(WallTime now, const Limits& limits) {
 }
 
 // The oldest tenth of whatever there is, until it fits.
-void HistoryFile::Impl::trim_size(const Limits& limits) {
+void HistoryFile::Impl::trim_size(WallTime now, const Limits& limits) {
     if (bytes_in_use() <= limits.max_size) return;
-    for (const std::string table : {"minute", "hour"}) {
+    for (const auto& [table, bucket_ms] :
+         {std::pair<std::string, std::int64_t>("minute", kMinuteMs), {"hour", kHourMs}}) {
         const std::int64_t first = db->number(("SELECT min(bucket) FROM " + table).c_str());
-        const std::int64_t last = db->number(("SELECT max(bucket) FROM " + table).c_str());
+        const std::int64_t newest = db->number(("SELECT max(bucket) FROM " + table).c_str());
+        // What a clock that was wrong has put into the future is no measure of what is old.
+        const std::int64_t today = now.ms / bucket_ms;
+        const std::int64_t last = first < today ? std::min(newest, today) : newest;
         Statement(*db, "DELETE FROM " + table + " WHERE bucket < ?1")
             .bind(1, first + (last - first + 9) / 10)
             .run();
@@ -85,12 +89,12 @@ void HistoryFile::Impl::give_back() {
 }
 
 void HistoryFile::Impl::trim(WallTime now, const Limits& limits) {
-    const std::int64_t minute_now = now.ms / 60'000, hour_now = now.ms / 3'600'000;
+    const std::int64_t minute_now = now.ms / kMinuteMs, hour_now = now.ms / kHourMs;
     Transaction all(*db);
     trim_rows(minute_now - count(limits.minute, std::chrono::minutes(1)),
               hour_now - count(limits.hour, std::chrono::hours(1)));
     if (trimmed_hour != hour_now) trim_hourly(now, limits);
-    trim_size(limits);
+    trim_size(now, limits);
     all.commit();
     trimmed_hour = hour_now;
     give_back();

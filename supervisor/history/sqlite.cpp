@@ -50,8 +50,6 @@ std::string Database::text(const char* sql) {
     return s.step() ? std::string(s.text(0)) : std::string();
 }
 
-std::int64_t Database::changes() const noexcept { return sqlite3_changes64(db_.get()); }
-
 void Statement::Finalize::operator()(sqlite3_stmt* s) const noexcept { sqlite3_finalize(s); }
 
 Statement::Statement(Database& db, const std::string& sql) : db_(db) {

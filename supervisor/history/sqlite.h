@@ -31,7 +31,6 @@ class Database {
     void run(const char* sql);
     std::int64_t number(const char* sql); // the first column of the first row; 0 without one
     std::string text(const char* sql);
-    std::int64_t changes() const noexcept; // rows of the last change
     sqlite3* raw() const noexcept { return db_.get(); }
     [[noreturn]] void fail(int code) const;
 

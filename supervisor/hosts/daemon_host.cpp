@@ -135,7 +135,7 @@ void DaemonHost::found(Daemon& d, const MainSight& sight) {
     case Phase::Away:
         if (sight.pid != 0) return take(d, sight);
         if (d.spec.kind == UnitKind::Match || d.unwatched) again(d, kLookForMatches);
-        if (!d.owner.empty() && !d.told_absent) return ask_owner(d.spec.key);
+        if (owner_judges(d) && !d.told_absent) return ask_owner(d.spec.key);
         if (!std::exchange(d.told_absent, true))
             sights_->on_absent(d.spec.key, false, ExitStatus{}, sight.why);
         return;
@@ -326,7 +326,7 @@ void DaemonHost::main_ended(Daemon& d, const ExitStatus& status) {
 void DaemonHost::report_end(Daemon& d) {
     const std::string key = d.spec.key;
     if (d.reported) return;
-    if (!d.owner.empty()) return ask_owner(key); // while it is blind: on return
+    if (owner_judges(d)) return ask_owner(key); // while it is blind: on return
     const ExitStatus status = d.status;
     if (d.phase == Phase::Kept) {
         d.reported = true;

@@ -93,7 +93,9 @@ class DaemonHost final : public ProcessHost, public ProcessListener {
     void owner_says(Daemon&, const SystemdSight&);
     void look_at_services();
     void see_again(Daemon&);
+    static bool only_looked_at(const Daemon&);
     bool blind(const Daemon&) const;
+    bool owner_judges(const Daemon&) const;
     void tell_blind(Daemon&);
     void watch_leftovers(const std::string& key);
     void await_status(const std::string& key, int tries);

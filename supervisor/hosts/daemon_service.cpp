@@ -16,13 +16,20 @@ constexpr int kActiveLooks = 4;
 
 } // namespace
 
-bool DaemonHost::blind(const Daemon& d) const {
-    // Who only looks at processes needs no bus for that; an order is refused all the same.
+// Who only looks at processes needs no bus for that; an order is refused all the same.
+bool DaemonHost::only_looked_at(const Daemon& d) {
     const ProcessSpec& p = d.spec.process;
-    if (d.spec.kind == UnitKind::Match && d.spec.service.empty() && p.start_command.empty() &&
-        p.stop_command.empty())
-        return false;
-    return !d.owner.empty() && p_.services.services_blind().has_value();
+    return d.spec.kind == UnitKind::Match && d.spec.service.empty() && p.start_command.empty() &&
+           p.stop_command.empty();
+}
+
+bool DaemonHost::blind(const Daemon& d) const {
+    return !d.owner.empty() && !only_looked_at(d) && p_.services.services_blind();
+}
+
+// That it has ended, and why: its owner knows, unless nobody can ask it and nobody has to.
+bool DaemonHost::owner_judges(const Daemon& d) const {
+    return !d.owner.empty() && !(only_looked_at(d) && p_.services.services_blind());
 }
 
 void DaemonHost::tell_blind(Daemon& d) {

@@ -1,7 +1,7 @@
 // SystemdHost: the host of systemd units. It tells what systemd says about them (watchers/
 // systemd_unit.h) and turns starts and stops into jobs. It decides nothing.
 //
-// One connection for each bus that a unit names, made at its first unit, kept while there are any.
+// One connection for each bus that a unit has named, made at its first unit and kept to the end.
 // A unit whose bus is not up is blind; starts ordered meanwhile fail as the host's fault. systemd's
 // own TimeoutStopSec= decides when it kills; we never do. One thread.
 #pragma once

@@ -28,6 +28,8 @@ ManagedState SystemdHost::shown(Session& session, const std::string& unit) {
     m.state = state->active_state;
     m.sub_state = state->sub_state;
     m.result = state->result;
+    m.file_state = state->unit_file_state;
+    m.status_text = state->status_text;
     m.n_restarts = state->n_restarts;
     if (m.error.empty()) m.error = state->load_error;
     return m;

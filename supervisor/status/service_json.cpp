@@ -201,6 +201,7 @@ void write_systemd(JsonWriter& w, const UnitSnapshot& u) {
             .member("result", m.result)
             .member("n_restarts", m.n_restarts)
             .member("error", foreign(m.error));
+        if (!m.file_state.empty()) w.member("unit_file_state", m.file_state);
     }
     w.end_object();
 }

@@ -28,7 +28,6 @@ const char* word_of(JobMode mode) {
     switch (mode) {
     case JobMode::Replace: return "replace";
     case JobMode::Fail: return "fail";
-    case JobMode::ReplaceIrreversibly: return "replace-irreversibly";
     }
     return "";
 }

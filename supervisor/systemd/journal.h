@@ -2,22 +2,19 @@
 // cursor, and what comes.
 //
 // JournalReader and read_journal() open and read files: for a thread of the pool, or a program that
-// may wait. JournalTail does both on the pool (lane Disk) and tells on the loop; it waits for the
-// journal's own notice of new lines, so that a quiet unit costs nothing. Memory is bounded by the
-// lines asked for, each cut at kLongestLine bytes; a tail asks for kMostLines at a time. A machine
-// without a journal is an error that says so, not an empty page.
+// may wait. A reader that goes on has the journal's own notice of new lines, so that a quiet unit
+// costs nothing. Memory is bounded by the lines asked for, each cut at kLongestLine bytes; a reader
+// asks for kMostLines at a time. A machine without a journal is an error that says so, not an empty
+// page.
 //
 // Without a directory the machine's own journal is read, or the one that KEEPWELL_JOURNAL_DIR
 // names.
 #pragma once
 
-#include "supervisor/uv/loop.h"
-#include "units/ports/offload.h"
-#include "units/ports/timers.h"
 #include "units/result.h"
+#include "units/time.h"
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -76,24 +73,6 @@ class JournalReader {
     struct Impl;
     explicit JournalReader(std::unique_ptr<Impl>);
     std::unique_ptr<Impl> impl_;
-};
-
-// Tells the page of the query, then each time what is new. on_error is the last that is told.
-// Callbacks come on the loop, may destroy the tail, and are not called after its end.
-class JournalTail {
-  public:
-    struct Callbacks {
-        std::function<void(std::vector<JournalLine>)> lines; // the first time also when empty
-        std::function<void(const Error&)> error;
-    };
-    JournalTail(uv::Loop&, Offload&, JournalQuery, Callbacks);
-    ~JournalTail();
-    JournalTail(const JournalTail&) = delete;
-    JournalTail& operator=(const JournalTail&) = delete;
-
-  private:
-    struct Impl;
-    std::shared_ptr<Impl> impl_;
 };
 
 } // namespace keepwell::systemd

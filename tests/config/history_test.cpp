@@ -34,8 +34,10 @@ TEST_F(ConfigHistory, EachMistakeIsToldWithItsPlace) {
                             HasSubstr("site.toml:3:8: cannot read supervisor.history.hour"),
                             HasSubstr("site.toml:4:12: cannot read supervisor.history.max_size"),
                             HasSubstr("site.toml:5:1: ")));
-    EXPECT_THAT(errors_of("[supervisor.history]\nminute = '48h'\nhour = '24h'\n"),
-                ElementsAre(HasSubstr("hour is shorter than minute (raise hour)")));
+    EXPECT_THAT(
+        errors_of("[supervisor.history]\nminute = '48h'\nhour = '24h'\n"),
+        ElementsAre(HasSubstr("site.toml:3:8: cannot read supervisor.history.hour: hour is shorter "
+                              "than minute (raise hour)")));
 }
 
 } // namespace

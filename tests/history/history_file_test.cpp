@@ -101,7 +101,9 @@ TEST_F(HistoryFileTest, EventsAreReadByTimeAndSequenceAndNeverTwice) {
     found = file->events(found->back().time, found->back().sequence, 3);
     ASSERT_EQ(found->size(), 2U);
     EXPECT_EQ(found->front().text, "e4");
-    EXPECT_EQ(file->last_event()->ms, after_noon(1).ms);
+    EXPECT_EQ(file->last_event(after_noon(60))->ms, after_noon(1).ms);
+    EXPECT_EQ(file->last_event(kNoon)->ms, kNoon.ms) << "a clock that was ahead wrote the others";
+    EXPECT_EQ(file->last_event(WallTime{1})->ms, 0);
 }
 
 TEST_F(HistoryFileTest, ChangesOfTheRangeComeWithTheStory) {
@@ -170,6 +172,29 @@ TEST_F(HistoryFileTest, OnlySixtyStepsAreKept) {
     EXPECT_EQ(sql(path, "SELECT count(*) FROM step"), 60);
 }
 
+TEST_F(HistoryFileTest, StepsOfAClockThatWasAheadDoNotPushOutNewOnes) {
+    const auto file = open();
+    const auto step = [&](std::int64_t at, char letter) {
+        Batch b;
+        b.now = after_noon(at);
+        b.step = StepRow{b.now, {{"web", letter}}};
+        ASSERT_TRUE(file->write(b));
+    };
+    for (int i = 0; i < 60; ++i) step(1'000'000 + i * 30, 'D');
+    step(0, 'U');
+    step(30, 'U');
+    EXPECT_EQ(sql(path, "SELECT count(*) FROM step"), 2);
+    EXPECT_EQ(file->steps(after_noon(31), std::chrono::seconds(30), 60)->letters.at("web"), "UU");
+}
+
+TEST_F(HistoryFileTest, RowsOfAClockThatStoodAtItsBeginningGoToo) {
+    const auto file = open();
+    ASSERT_TRUE(file->write(minutes("web", 0, 2, spent(Spent::Ok, 60'000))));
+    ASSERT_TRUE(file->trim(kNoon, Limits{}));
+    EXPECT_EQ(sql(path, "SELECT count(*) FROM minute"), 0);
+    EXPECT_EQ(sql(path, "SELECT count(*) FROM hour"), 0);
+}
+
 TEST_F(HistoryFileTest, WhatIsTooOldGoesPieceByPiece) {
     const auto file = open();
     ASSERT_TRUE(file->write(minutes("web", kNoonS, 120, spent(Spent::Ok, 60'000))));
@@ -223,9 +248,22 @@ TEST_F(HistoryFileTest, TheSizeIsBoundedAndTheNewestStays) {
         ASSERT_TRUE(file->trim(after_noon(36'000), limits));
     EXPECT_LE(*file->size(), limits.max_size);
     EXPECT_EQ(sql(path, "SELECT max(bucket) FROM minute"), kNoonS / 60 + 599);
+    EXPECT_GT(sql(path, "SELECT count(*) FROM minute"), 1000) << "a tenth at a time, no more";
     // The file system gets the room back, too.
     for (int i = 0; i < 20; ++i) ASSERT_TRUE(file->trim(after_noon(36'000), limits));
     EXPECT_LT(sql(path, "PRAGMA page_count") * 4096, 3 * (512 << 10));
+}
+
+TEST_F(HistoryFileTest, WhatAClockThatWasAheadWroteIsNoMeasureOfWhatIsOld) {
+    const auto file = open();
+    for (int unit = 0; unit < 20; ++unit)
+        ASSERT_TRUE(
+            file->write(minutes("unit" + std::to_string(unit), kNoonS, 600, full_minute())));
+    ASSERT_TRUE(file->write(minutes("web", kNoonS + 100 * 86'400, 1, full_minute())));
+    Limits limits;
+    limits.max_size = *file->size() - 1;
+    ASSERT_TRUE(file->trim(after_noon(36'000), limits));
+    EXPECT_EQ(sql(path, "SELECT count(*) FROM minute"), 20 * 540 + 1);
 }
 
 TEST_F(HistoryFileTest, TheLogIsMovedIntoTheFileAndStaysSmall) {

@@ -130,6 +130,22 @@ TEST_F(HistoryStoreTest, OfWhatCannotBeWrittenTheOldestGoes) {
     EXPECT_EQ(sql(path, "SELECT max(bucket) FROM minute"), kNoonS / 60 + 29 * 1000 + 999);
 }
 
+TEST_F(HistoryStoreTest, OnADiskThatIsFullAtTheStartWhatIsThereIsRead) {
+    if (geteuid() != 0 || mount("none", folder.c_str(), "tmpfs", 0, "size=4m") != 0)
+        GTEST_SKIP() << "a small file system can be mounted by root only";
+    begin();
+    store->write(minutes("web", kNoonS, 1, spent(Spent::Ok, 60'000)));
+    store.reset();
+    std::ofstream(folder + "/filler") << std::string(3 << 20, 'x'); // leaves less than 1 MiB
+    begin();
+    store->write(minutes("web", kNoonS + 60, 1, spent(Spent::Ok, 60'000)));
+    EXPECT_EQ(ok_ms("web", after_noon(120)), 60'000);
+    EXPECT_TRUE(until([&] { return !said.empty(); }));
+    EXPECT_THAT(said, ElementsAre(HasSubstr("less than 1 MiB is free")));
+    store.reset();
+    umount2(folder.c_str(), MNT_DETACH);
+}
+
 TEST_F(HistoryStoreTest, AFullDiskIsToldOnceAndWhatWaitedIsWrittenWhenThereIsRoom) {
     if (geteuid() != 0 || mount("none", folder.c_str(), "tmpfs", 0, "size=4m") != 0)
         GTEST_SKIP() << "a small file system can be mounted by root only";

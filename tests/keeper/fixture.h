@@ -31,6 +31,7 @@ struct Seen {
 struct Mode {
     const char* name;
     std::vector<std::string> environment;
+    bool can_all = false; // trees are owned, exits of others are known
 };
 
 class KeeperTest : public ::testing::TestWithParam<Mode>, public ProcessListener {
@@ -57,7 +58,7 @@ class KeeperTest : public ::testing::TestWithParam<Mode>, public ProcessListener
     std::string output(const std::string& key, const std::string& until);
     std::string path(const std::string& name) const { return dir_ + "/" + name; }
     std::vector<std::int64_t> marked() const; // processes that this test started
-    bool full() const { return GetParam().environment.empty(); }
+    bool full() const { return GetParam().can_all; }
 
     void on_spawned(const std::string& key, Generation g, std::int64_t pid) override;
     void on_spawn_failed(const std::string& key, Generation g, SpawnStage s, int e,
@@ -86,8 +87,9 @@ class KeeperTest : public ::testing::TestWithParam<Mode>, public ProcessListener
 };
 
 inline std::string mode_name(const ::testing::TestParamInfo<Mode>& info) { return info.param.name; }
-inline const Mode kFull{"Full", {}};
+inline const Mode kFull{"Full", {}, true};
 inline const Mode kBare{"Bare", {"KEEPWELL_NO_CAPABILITIES=1"}};
+inline const Mode kOwnMemory{"OwnMemory", {"KEEPWELL_NO_SHARED_MEMORY=1"}, true}; // a child
 inline const Mode kJoining{"Joining", // cgroups of an older kernel
                            {"KEEPWELL_NO_CLONE3=1", "KEEPWELL_NO_CGROUP_KILL=1",
                             "KEEPWELL_NO_CLOSE_RANGE=1", "KEEPWELL_NO_CLONE_PIDFD=1"}};

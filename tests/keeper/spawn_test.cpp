@@ -240,6 +240,6 @@ TEST_P(Spawning, HundredsOfRestartsLeakNoDescriptor) {
     EXPECT_TRUE(wait([&] { return fds() <= before; })) << before << ' ' << fds();
 }
 
-INSTANTIATE_TEST_SUITE_P(Keeper, Spawning, ::testing::Values(kFull, kBare), mode_name);
+INSTANTIATE_TEST_SUITE_P(Keeper, Spawning, ::testing::Values(kFull, kOwnMemory, kBare), mode_name);
 
 } // namespace keepwell::test

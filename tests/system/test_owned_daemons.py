@@ -60,7 +60,8 @@ def test_a_daemon_of_a_service_is_healed_by_start_jobs_and_a_stop_by_hand_is_res
     pid, invocation = owned.pid(), owned.show("InvocationID")
     assert fleet.live("web")["pid"] == pid
     assert fleet.live("web")["systemd"] | {"sub_state": ""} == {
-        "state": "active", "ok": True, "unit": "db.service", "sub_state": "", "result": "success", "n_restarts": 0, "error": ""}
+        "state": "active", "ok": True, "unit": "db.service", "sub_state": "", "result": "success", "n_restarts": 0, "error": "",
+        "unit_file_state": "static"}
     assert "db.service" in fleet.ok("status", "web"), fleet.ok("status", "web")
     assert "belongs to db.service" in fleet.ok("why", "web"), fleet.ok("why", "web")
     # Killed, in a service that does not restart it.
@@ -183,6 +184,18 @@ def test_while_the_bus_is_away_it_is_unknown_nothing_is_done_and_all_is_read_aga
     fleet.wait_healthy("web", timeout=30)
     owned.is_systemds_alone(2)
     assert fleet.live("web")["restarts"]["attempts_left"] == 9999, "what was not done was paid for"
+
+
+def test_a_process_that_is_only_watched_needs_no_bus_to_be_seen_and_to_be_seen_dead(fleet, systemd):
+    owned = Owned(fleet, systemd, forking=False)
+    fleet.write(f'[unit.web]\nmatch = ["{owned.pidfile}"]\n{FAST}')
+    fleet.start()
+    fleet.wait_state("web", "running")
+    with away(systemd):
+        fleet.wait_for(lambda: fleet.live("web").get("systemd", {}).get("error"), "the bus to be missed", 20)
+        assert fleet.live("web")["state"] == "running" and fleet.live("web")["pid"] == owned.pid()
+        os.kill(owned.pid(), signal.SIGKILL)
+        assert fleet.wait_state("web", "failed", 20)["pid"] in (0, None)
 
 
 def test_a_stop_that_systemd_refuses_is_told_and_tried_again_only_by_the_backoff(fleet, systemd, health):

@@ -55,7 +55,14 @@ def test_what_runs_already_is_taken_up_and_what_does_not_is_started_by_a_job(fle
     shown = fleet.live("there")
     assert shown["kind"] == "systemd"
     assert shown["systemd"] == {"state": "active", "ok": True, "unit": "there.service", "sub_state": "running",
-                                "result": "success", "n_restarts": 0, "error": ""}
+                                "result": "success", "n_restarts": 0, "error": "", "unit_file_state": "static"}
+
+
+def test_what_a_unit_says_of_itself_is_shown_as_a_childs_words_are(fleet, systemd):
+    systemd.write_unit("web.service", "[Service]\nType=notify\nNotifyAccess=all\n"
+                       "ExecStart=/bin/sh -c 'systemd-notify --ready --status=\"serving 3\"; exec sleep 1000'\n")
+    begin(fleet, systemd, unit(systemd, "web"))
+    fleet.wait_for(lambda: fleet.live("web")["status_text"] == "serving 3", "its words")
 
 
 def test_a_killed_unit_without_a_restart_of_its_own_is_back_once(fleet, systemd):

@@ -1,7 +1,5 @@
 // Lines of a unit from real journal files, which systemd-journal-remote writes.
 #include "supervisor/systemd/journal.h"
-#include "supervisor/uv/pool_offload.h"
-#include "tests/support/loop_runner.h"
 
 #include <gtest/gtest.h>
 
@@ -207,63 +205,6 @@ TEST_F(JournalFiles, ADamagedFileOrCursorIsNoCrash) {
         const auto page = read_journal(query); // an error, or what is left
         EXPECT_TRUE(!page || page->lines.size() <= 100U);
     }
-}
-
-class JournalTailing : public JournalFiles {
-  protected:
-    std::unique_ptr<JournalTail> make() {
-        return std::make_unique<JournalTail>(
-            loop, offload, query,
-            JournalTail::Callbacks{[this](std::vector<JournalLine> lines) {
-                                       ++calls;
-                                       for (auto& l : lines) seen.push_back(std::move(l));
-                                       if (then) then();
-                                   },
-                                   [this](const Error& e) { error = e.message; }});
-    }
-    uv::Loop loop;
-    PoolOffload offload{loop};
-    std::vector<JournalLine> seen;
-    int calls = 0;
-    std::string error;
-    std::function<void()> then;
-};
-
-TEST_F(JournalTailing, LinesThatComeAreToldOnceAndInOrder) {
-    write("web.service", 5, "a");
-    query.lines = 2;
-    const auto tail = make();
-    ASSERT_TRUE(test::run_until(loop, [&] { return seen.size() == 2; })) << error;
-    write("other.service", 5, "o");
-    write("web.service", 1500, "b");
-    ASSERT_TRUE(test::run_until(loop, [&] { return seen.size() == 1502; })) << seen.size() << error;
-    EXPECT_EQ(seen[0].text, "a3");
-    EXPECT_EQ(seen[2].text, "b0");
-    EXPECT_EQ(seen.back().text, "b1499");
-}
-
-TEST_F(JournalTailing, AUnitWithoutLinesIsToldEmptyAndThenFollowed) {
-    write("other.service", 5, "o");
-    const auto tail = make();
-    ASSERT_TRUE(test::run_until(loop, [&] { return calls == 1; })) << error;
-    EXPECT_TRUE(seen.empty());
-    write("web.service", 2, "w");
-    ASSERT_TRUE(test::run_until(loop, [&] { return seen.size() == 2; })) << error;
-}
-
-TEST_F(JournalTailing, ItMayBeEndedByItsCallback) {
-    write("web.service", 5, "w");
-    auto tail = make();
-    then = [&] { tail = nullptr; };
-    ASSERT_TRUE(test::run_until(loop, [&] { return tail == nullptr; }));
-    write("web.service", 5, "x");
-    EXPECT_EQ(calls, 1);
-}
-
-TEST_F(JournalTailing, WithoutAJournalTheErrorIsTold) {
-    const auto tail = make();
-    ASSERT_TRUE(test::run_until(loop, [&] { return !error.empty(); }));
-    EXPECT_EQ(calls, 0);
 }
 
 } // namespace

@@ -69,7 +69,7 @@ enum class BusPhase {
 
 enum class UnitVerb { Start, Stop, Restart, Reload, ResetFailed };
 
-enum class JobMode { Replace, Fail, ReplaceIrreversibly };
+enum class JobMode { Replace, Fail };
 
 enum class JobOutcome {
     Done,
