@@ -75,8 +75,8 @@ void DaemonHost::fail_start(Daemon& d, SpawnStage stage, int error, const std::s
     d.told_absent = true;
     if (!d.starting) return;
     const Generation g = *std::exchange(d.starting, std::nullopt);
-    const std::string key = d.spec.key, said = text; // whoever hears of it may forget the daemon
-    processes_->on_spawn_failed(key, g, stage, error, said);
+    const std::string key = d.spec.key; // whoever hears of it may forget the daemon
+    processes_->on_spawn_failed(key, g, stage, error, text);
     if (const Daemon* one = find(key); one != nullptr && one->phase == Phase::Away) look_later(key);
 }
 
