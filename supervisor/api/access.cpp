@@ -24,19 +24,30 @@ void Access::identify(Request& request, Scopes anonymous) {
     caller.scopes = anonymous;
     caller.may_log_in = true;
     const Instant now = clock_.now();
-    const Token* token = nullptr;
-    if (const auto secret = bearer_of(request)) {
+    const bool presents_one = bearer_of(request).has_value();
+    if (presents_one) {
         caller.retry_after = limit_.wait_s(request.peer.address, now);
         if (caller.retry_after > 0) return;
-        token = tokens_.find(*secret, now);
-        if (token == nullptr) return limit_.failed(request.peer.address, now);
-    } else if (const auto id = cookie_value(request.cookie, kCookie); !id.empty()) {
-        if (const auto digest = sessions_.find(id, now)) token = tokens_.find(*digest, now);
     }
+    const Token* const token = token_of(request, now);
+    if (token == nullptr && presents_one) limit_.failed(request.peer.address, now);
     if (token == nullptr) return;
     caller.known = true;
     caller.scopes.add(token->scopes);
     request.peer.token = token->name;
+}
+
+const Token* Access::token_of(const Request& request, Instant now) {
+    if (const auto secret = bearer_of(request)) return tokens_.find(*secret, now);
+    const auto id = cookie_value(request.cookie, kCookie);
+    if (id.empty()) return nullptr;
+    const auto digest = sessions_.find(id, now);
+    return digest ? tokens_.find(*digest, now) : nullptr;
+}
+
+bool Access::allows(const Request& request, Scope scope, Scopes anonymous) {
+    if (const Token* const token = token_of(request, clock_.now())) anonymous.add(token->scopes);
+    return anonymous.has(scope);
 }
 
 Access::Login Access::login(const Request& request, std::string_view secret) {

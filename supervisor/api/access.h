@@ -24,6 +24,8 @@ class Access {
     void set_tokens_file(std::string path) { tokens_.set_path(std::move(path)); }
     // Fills caller, and the token's name in peer. peer.address must be there.
     void identify(Request&, Scopes anonymous);
+    // May who presented that in a request still do so? Counts nothing.
+    bool allows(const Request&, Scope, Scopes anonymous);
 
     struct Login {
         std::string session; // for the cookie; empty = refused
@@ -36,6 +38,8 @@ class Access {
     std::string cookie(std::string_view session) const; // the header's value; "" = forget it
 
   private:
+    const Token* token_of(const Request&, Instant now); // nullptr: none, or none that is known
+
     const Clock& clock_;
     TokenStore tokens_;
     Sessions sessions_;

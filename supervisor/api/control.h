@@ -114,7 +114,7 @@ class Control {
                              Answer done) = 0; // {"events":[…],"last":N,"more":bool}
 
     // Logs. `type`: all, errors (of all units) or a unit's name. What is read is read in the pool;
-    // done is called once, on the loop, and not after this has ended.
+    // done is called once, on the loop, and not after this has ended. EAGAIN: too many read.
     virtual Result<feeds::LogPlaces> log_places(const std::string& type) = 0;
     using LogsRead = std::function<void(Result<feeds::LogPage>)>;
     virtual void read_logs(std::shared_ptr<const feeds::LogPlaces>, feeds::LogQuestion,

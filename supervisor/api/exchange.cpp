@@ -92,7 +92,6 @@ void Exchanges::begin(MHD_Connection* connection, const char* method, Exchange& 
     p_.connections.expect_body(arrival);
     request.method = method;
     request.peer = arrival.peer;
-    request.address = arrival.peer.address;
     Head head{&request};
     MHD_get_connection_values(connection, MHD_HEADER_KIND, take_header, &head);
     const auto refuse = [&](int status, std::string_view code, std::string_view message) {
@@ -145,7 +144,8 @@ bool Exchanges::send(MHD_Connection* connection, Exchange& exchange, Reply reply
     if (exchange.received > kBodyLimit) reply.headers.emplace_back("Connection", "close");
     ResponsePtr stream;
     if (reply.stream) {
-        stream.reset(streams_.respond(connection, std::move(reply.stream)));
+        stream.reset(
+            streams_.respond(connection, std::move(reply.stream), std::move(reply.may_go_on)));
         if (!stream) return false;
         p_.connections.expect_nothing(connection_of(connection));
     } else {

@@ -33,7 +33,6 @@ struct Request {
     bool gzip = false;   // the client takes it
     bool secure = false; // it came over TLS, here or at the proxy before us
     std::string last_event_id = {};
-    std::string address = {}; // of the client; empty on the unix socket
     Peer peer;
     Caller caller;
     bool waited = false; // asked again after Reply::wait: answer now
@@ -60,6 +59,7 @@ struct Reply {
     std::vector<std::pair<std::string, std::string>> headers;
     std::optional<Wait> wait;                   // when set, the rest means nothing
     std::shared_ptr<feeds::Stream> stream = {}; // instead of the body: it goes on
+    std::function<bool()> may_go_on = {};       // of a stream; asked now and then; none: it may
     std::string_view handler;                   // the route's pattern; empty = none was met
     std::string refused; // the code of an answer that is given before any route
 

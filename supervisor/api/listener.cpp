@@ -217,7 +217,11 @@ void Listener::Impl::log(const char* format, va_list args) {
         starved = true;
     std::erase_if(line, [](unsigned char c) { return c < 0x20 || c >= 0x7F; });
     last_line = line;
-    if (!daemon) return; // open() says it
+    if (!daemon) return;                                         // open() says it
+    if (line.find("no longer available") != std::string::npos) { // a client that has gone
+        if (ports.detail) ports.detail(name + ": " + line);
+        return;
+    }
     const Instant now = ports.clock.now();
     if (reported_at != Instant::min() && now - reported_at < kReportGap) return;
     reported_at = now;
@@ -236,6 +240,7 @@ Result<std::unique_ptr<Listener>> Listener::open(const Setup& setup, Ports ports
 void Listener::notify() { impl_->exchanges.notify(); }
 std::size_t Listener::waiting() const { return impl_->exchanges.waiting(); }
 std::size_t Listener::connections() const { return impl_->connections.size(); }
+std::size_t Listener::review_streams() { return impl_->exchanges.streams().review(); }
 void Listener::stop_accepting() { impl_->leave_socket(); }
 
 } // namespace keepwell::api

@@ -36,6 +36,7 @@ class Listener {
         std::function<std::string()> security_policy;
         ApiCounters& counters;
         std::function<void(const std::string&)> report;
+        std::function<void(const std::string&)> detail = {}; // of no consequence
     };
     static Result<std::unique_ptr<Listener>> open(const Setup&, Ports);
     ~Listener();
@@ -45,6 +46,7 @@ class Listener {
     void notify();
     std::size_t waiting() const;
     std::size_t connections() const;
+    std::size_t review_streams(); // see StreamBodies::review()
     void stop_accepting();
 
   private:

@@ -1,9 +1,9 @@
 #include "supervisor/api/log_query.h"
 
+#include "supervisor/api/query.h"
 #include "supervisor/config/values.h"
 
 #include <cerrno>
-#include <charconv>
 
 namespace keepwell::api {
 namespace {
@@ -31,12 +31,11 @@ Status take_time(const Target& target, const std::string& name, WallTime now,
 }
 
 Status take_lines(const Target& target, std::size_t& to) {
-    const std::string* const text = find(target, "lines");
-    if (text == nullptr) return Done{};
-    const char* const end = text->data() + text->size();
-    const auto [stop, error] = std::from_chars(text->data(), end, to);
-    if (error != std::errc{} || stop != end || to == 0 || to > kMostLogLines)
+    if (find(target, "lines") == nullptr) return Done{};
+    const auto lines = number_of(target, "lines", 0);
+    if (!lines || *lines == 0 || *lines > kMostLogLines)
         return bad("lines", "it is a number from 1 to 1000");
+    to = static_cast<std::size_t>(*lines);
     return Done{};
 }
 
@@ -47,7 +46,7 @@ Status take_filter(const Target& target, feeds::LineFilter& to) {
     }
     if (const std::string* const literal = find(target, "q")) {
         if (literal->size() > kLongestPattern) return bad("q", "it is at most 1000 bytes long");
-        to.literal = *literal;
+        to.literal = feeds::Literal(*literal);
     }
     const std::string* const expression = find(target, "re");
     if (expression == nullptr) return Done{};

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <charconv>
 
 namespace keepwell::api {
 
@@ -28,22 +27,6 @@ Reply json_reply(std::string body, int status = 200) {
     return reply;
 }
 
-// The number of a query parameter; `absent` without it; nullopt when it is none.
-std::optional<std::uint64_t> number(const Target& target, const std::string& name,
-                                    std::uint64_t absent) {
-    const auto it = target.query.find(name);
-    if (it == target.query.end()) return absent;
-    std::uint64_t value = 0;
-    const char* end = it->second.data() + it->second.size();
-    const auto [stop, error] = std::from_chars(it->second.data(), end, value);
-    if (error != std::errc() || stop != end) return std::nullopt;
-    return value;
-}
-
-bool etag_matches(const std::string& if_none_match, const std::string& etag) {
-    return if_none_match == "*" || if_none_match.find(etag) != std::string::npos;
-}
-
 bool matches(std::string_view pattern, const std::vector<std::string>& segments) {
     for (const auto& segment : segments) {
         const auto slash = pattern.find('/');
@@ -56,10 +39,6 @@ bool matches(std::string_view pattern, const std::vector<std::string>& segments)
 }
 
 } // namespace
-
-std::string etag_of(std::string_view body) {
-    return fmt::format("\"{:016x}\"", std::hash<std::string_view>{}(body));
-}
 
 const std::vector<Routes::Route>& Routes::table() {
     static const std::vector<Route> routes = {
@@ -104,8 +83,23 @@ const std::vector<Routes::Route>& Routes::table() {
 
 Reply Routes::handle(const Request& request) {
     const auto target = parse_target(request.target);
-    if (!target) return fail(400, "bad_request", "cannot read the path: broken percent escape");
-    return dispatch(Call{request, *target});
+    if (target) return dispatch(Call{request, *target});
+    if (!request.target.starts_with('/'))
+        return fail(400, "bad_request",
+                    "cannot read the target: it does not begin with /; ask for the path alone "
+                    "(like /api/status), without scheme and host");
+    return fail(400, "bad_request",
+                "cannot read the path: broken percent escape; write a % itself as %25");
+}
+
+std::optional<Routes::Found> Routes::find(const Request& request) {
+    const auto target = parse_target(request.target);
+    if (!target) return std::nullopt;
+    const std::string_view method = request.method == "POST" ? "POST" : "GET";
+    for (const auto& route : table())
+        if (route.method == method && matches(route.pattern, target->segments))
+            return Found{route.pattern, route.scope};
+    return std::nullopt;
 }
 
 Reply Routes::dispatch(const Call& call) {
@@ -261,29 +255,31 @@ Reply Routes::get_explain(const Call& call) {
 
 Reply Routes::get_events(const Call& call) {
     if (call.target.query.count("since_time") != 0) return get_past_events(call);
-    const auto since = number(call.target, "since", 0);
-    const auto limit = number(call.target, "limit", 1000);
-    const auto wait = number(call.target, "wait", 0);
+    const auto since = number_of(call.target, "since", 0);
+    const auto limit = number_of(call.target, "limit", 1000);
+    const auto wait = number_of(call.target, "wait", 0);
     if (!since || !limit || !wait)
         return fail(400, "bad_request", "cannot read since, limit or wait: not a number");
     const auto most = static_cast<std::size_t>(std::min(*limit, kMostEvents));
-    std::string events = control_.events_json(*since, most);
-    if (*wait > 0 && !call.request.waited && has_no_events(events)) {
-        Reply later;
-        later.wait = Wait{std::chrono::seconds(std::min(*wait, kLongestWait)),
-                          [this, since, most, events = std::move(events)] {
-                              return control_.events_json(*since, most) != events;
-                          }};
-        return later;
+    const auto first = [this, since = *since, few = std::min<std::size_t>(most, 1)] {
+        return control_.events_json(since, few); // all of them are made only once there is one
+    };
+    if (*wait > 0 && !call.request.waited) {
+        if (std::string events = first(); has_no_events(events)) {
+            Reply later;
+            later.wait = Wait{std::chrono::seconds(std::min(*wait, kLongestWait)),
+                              [first, events = std::move(events)] { return first() != events; }};
+            return later;
+        }
     }
-    return json_reply(std::move(events));
+    return json_reply(control_.events_json(*since, most));
 }
 
 Reply Routes::get_runtime(const Call&) { return json_reply(control_.runtime_json()); }
 
 Reply Routes::get_action(const Call& call) {
     const std::string& id = call.at(2);
-    const auto wait = number(call.target, "wait", 0);
+    const auto wait = number_of(call.target, "wait", 0);
     if (!wait) return fail(400, "bad_request", "cannot read wait: not a number of seconds");
     const auto action = control_.action(id);
     if (!action)

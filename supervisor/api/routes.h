@@ -26,6 +26,13 @@ class Routes {
         : control_(control), clock_(clock), access_(access), files_(files) {}
     Reply handle(const Request&);
 
+    struct Found {
+        std::string_view pattern;
+        Scope scope;
+    };
+    // The route of a request, as its decoded path says; nullopt: it has none.
+    static std::optional<Found> find(const Request&);
+
     // {"status":"error",…} for what fails before routing.
     static Reply error(int status, std::string_view code, std::string_view message, WallTime now);
 
@@ -34,7 +41,6 @@ class Routes {
         const Request& request;
         const Target& target;
         const std::string& at(std::size_t i) const { return target.segments[i]; }
-        std::size_t size() const { return target.segments.size(); }
     };
     using Handler = Reply (Routes::*)(const Call&);
     struct Route {
@@ -83,7 +89,9 @@ class Routes {
     Reply get_log_stream(const Call&);
     Reply get_event_stream(const Call&);
     Reply streamed(const Result<std::shared_ptr<feeds::Stream>>&) const;
-    Reply logs_read(const feeds::LogPlaces&, const Result<feeds::LogPage>&, const std::string& type,
+    using LogAnswer = std::function<Reply(const feeds::LogPlaces&, const feeds::LogPage&)>;
+    Reply ask_logs(feeds::LogPlaces, feeds::LogQuestion, LogAnswer);
+    Reply logs_read(const feeds::LogPlaces&, const feeds::LogPage&, const std::string& type,
                     bool text) const;
 
     Reply dispatch(const Call&);
@@ -104,7 +112,5 @@ class Routes {
     Access& access_;
     const StaticFiles& files_;
 };
-
-std::string etag_of(std::string_view body); // a strong one
 
 } // namespace keepwell::api

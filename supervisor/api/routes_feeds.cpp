@@ -29,49 +29,57 @@ std::string download_name(const std::string& type, WallTime now) {
 
 } // namespace
 
+// Read in the pool; `answer` makes the reply once the lines are there.
+Reply Routes::ask_logs(feeds::LogPlaces found, feeds::LogQuestion question, LogAnswer answer) {
+    struct Read {
+        std::shared_ptr<const feeds::LogPlaces> places;
+        std::optional<Result<feeds::LogPage>> page;
+    };
+    auto read = std::make_shared<Read>();
+    read->places = std::make_shared<const feeds::LogPlaces>(std::move(found));
+    control_.read_logs(read->places, std::move(question),
+                       [read](Result<feeds::LogPage> page) { read->page = std::move(page); });
+    const auto reply = [this, read, answer = std::move(answer)] {
+        if (!read->page)
+            return fail(503, "slow", "cannot read the logs in time; ask for fewer lines or again");
+        if (*read->page) return answer(*read->places, read->page->value());
+        const Error& error = read->page->error();
+        if (error.code != EAGAIN) return fail(500, "internal", error.message);
+        Reply refused = fail(503, "slow", error.message);
+        refused.headers.emplace_back("Retry-After", "5");
+        return refused;
+    };
+    if (read->page) return reply();
+    Reply later;
+    later.wait = Wait{kLongestLogRead, [read] { return read->page.has_value(); }, reply};
+    return later;
+}
+
 Reply Routes::get_logs(const Call& call) {
     auto asked = parse_log_request(call.target, clock_.wall(), kLinesByDefault);
     if (!asked) return fail(400, "bad_request", asked.error().message);
     auto found = control_.log_places(asked->type);
     if (!found) return failed(found.error(), "unknown_service");
-    struct Read {
-        std::shared_ptr<const feeds::LogPlaces> places;
-        std::string type;
-        bool text = false;
-        std::optional<Result<feeds::LogPage>> page;
-    };
-    auto read = std::make_shared<Read>();
-    read->places = std::make_shared<const feeds::LogPlaces>(std::move(*found));
-    read->type = asked->type;
-    read->text = asked->text;
-    control_.read_logs(read->places, std::move(asked->question),
-                       [read](Result<feeds::LogPage> page) { read->page = std::move(page); });
-    const auto answer = [this, read] {
-        if (!read->page)
-            return fail(503, "slow", "cannot read the logs in time; ask for fewer lines or again");
-        return logs_read(*read->places, *read->page, read->type, read->text);
-    };
-    if (read->page) return answer();
-    Reply later;
-    later.wait = Wait{kLongestLogRead, [read] { return read->page.has_value(); }, answer};
-    return later;
+    return ask_logs(std::move(*found), std::move(asked->question),
+                    [this, type = asked->type, text = asked->text](const feeds::LogPlaces& places,
+                                                                   const feeds::LogPage& page) {
+                        return logs_read(places, page, type, text);
+                    });
 }
 
-Reply Routes::logs_read(const feeds::LogPlaces& places, const Result<feeds::LogPage>& page,
+Reply Routes::logs_read(const feeds::LogPlaces& places, const feeds::LogPage& page,
                         const std::string& type, bool text) const {
-    if (!page) return fail(500, "internal", page.error().message);
     Reply reply;
     if (!text) {
-        reply.body = feeds::page_json(places, page.value(), clock_.wall());
+        reply.body = feeds::page_json(places, page, clock_.wall());
         return reply;
     }
-    reply.body = feeds::page_text(places, page.value());
+    reply.body = feeds::page_text(places, page);
     reply.content_type = "text/plain; charset=utf-8";
     reply.headers.emplace_back("Content-Disposition", "attachment; filename=\"" +
                                                           download_name(type, clock_.wall()) +
                                                           "\"");
-    if (page.value().before)
-        reply.headers.emplace_back("X-Keepwell-Before", feeds::encode(*page.value().before));
+    if (page.before) reply.headers.emplace_back("X-Keepwell-Before", feeds::encode(*page.before));
     return reply;
 }
 

@@ -2,12 +2,12 @@
 #include "supervisor/api/routes.h"
 
 #include "supervisor/api/moment.h"
+#include "supervisor/api/query.h"
 #include "supervisor/status/json_writer.h"
 
 #include <fmt/format.h>
 
 #include <cerrno>
-#include <charconv>
 #include <memory>
 
 namespace keepwell::api {
@@ -20,14 +20,6 @@ constexpr std::uint64_t kMostPastEvents = 10'000;
 std::string parameter(const Target& target, const std::string& name, const std::string& absent) {
     const auto it = target.query.find(name);
     return it == target.query.end() ? absent : it->second;
-}
-
-std::optional<std::uint64_t> whole_number(const std::string& text) {
-    std::uint64_t value = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, error] = std::from_chars(text.data(), end, value);
-    if (error != std::errc() || stop != end) return std::nullopt;
-    return value;
 }
 
 } // namespace
@@ -72,8 +64,8 @@ Reply Routes::get_past_events(const Call& call) {
         return fail(400, "bad_request",
                     "cannot read since_time: it is a time like 2026-01-31T12:00:00Z, unix seconds, "
                     "or how long ago (like 2h)");
-    const auto sequence = whole_number(parameter(call.target, "since", "0"));
-    const auto limit = whole_number(parameter(call.target, "limit", "1000"));
+    const auto sequence = number_of(call.target, "since", 0);
+    const auto limit = number_of(call.target, "limit", 1000);
     if (!sequence || !limit)
         return fail(400, "bad_request", "cannot read since or limit: not a number");
     const auto most = static_cast<std::size_t>(std::min(*limit, kMostPastEvents));

@@ -14,6 +14,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <list>
+#include <utility>
 
 namespace keepwell {
 
@@ -72,15 +73,19 @@ struct ApiServer::Impl {
           clock(c),
           report(std::move(r)),
           audit(o.audit),
+          detail(o.detail),
+          review_ms(o.review_ms),
           spec(o.api),
           socket(std::move(s)),
           access(c, o.api.tokens_file, report),
           files(api::embedded_panel()),
           routes(control, c, access, files),
           retry_timer(l, [this] { open_places(); }),
-          drain_timer(l, [this] { drain(); }) {
+          drain_timer(l, [this] { drain(); }),
+          review_timer(l, [this] { review(); }) {
         retry_timer.unref();
         drain_timer.unref();
+        review_timer.unref();
         for (const auto& listen : o.listen)
             places.push_back({listen, api::is_loopback(listen), false, std::nullopt, nullptr});
         make_rules();
@@ -90,8 +95,16 @@ struct ApiServer::Impl {
     void make_rules();
     void open_places();
     void open_place(Place&);
+    Result<std::unique_ptr<api::Listener>> make_listener(const Place&,
+                                                         const std::optional<api::TlsIdentity>&);
     void take_certificates();
+    void change_to(const api::TlsIdentity&);
     void drain();
+    void guard(const Request&, Reply&, bool loopback);
+    void review_soon() {
+        if (reviewing) review_timer.start(0, review_ms);
+    }
+    void review();
     api::Listener::Ports ports(bool local, bool loopback);
     Reply handle(Request&, const api::Connection&, const std::function<Reply()>& later, bool local,
                  bool loopback) noexcept;
@@ -111,7 +124,9 @@ struct ApiServer::Impl {
     uv::Loop& loop;
     const Clock& clock;
     Report report;
-    std::function<void(const std::string&)> audit;
+    std::function<void(const std::string&)> audit, detail;
+    std::uint64_t review_ms;
+    bool reviewing = false; // there are streams that may have to end
     ApiSpec spec;
     api::GuardRules local_rules, tcp_rules;
     std::string security_policy;
@@ -125,7 +140,7 @@ struct ApiServer::Impl {
     std::unique_ptr<api::Listener> local_listener;
     std::list<Place> places;
     std::list<std::unique_ptr<api::Listener>> draining; // with the certificate of before
-    uv::Timer retry_timer, drain_timer;
+    uv::Timer retry_timer, drain_timer, review_timer;
 };
 
 void ApiServer::Impl::make_rules() {
@@ -150,7 +165,8 @@ api::Listener::Ports ApiServer::Impl::ports(bool local, bool loopback) {
             },
             [this] { return security_policy; },
             counters,
-            report};
+            report,
+            detail};
 }
 
 Status ApiServer::Impl::open() {
@@ -183,14 +199,11 @@ void ApiServer::Impl::open_place(Place& place) {
         if (!place.reported) report(text + "; trying again every 10 s");
         place.reported = true;
     };
+    place.socket.reset(); // what is left there would be in its own way
     auto opened = api::TcpSocket::open(place.listen);
     if (!opened) return tell(opened.error().message);
     place.socket.emplace(std::move(*opened));
-    // All clients of a proxy come from one address.
-    const unsigned per_address = spec.behind_proxy ? 0 : kConnectionsPerAddress;
-    auto made = api::Listener::open(
-        {place.socket->fd(), place.socket->address(), kConnections, per_address, tls},
-        ports(false, place.loopback));
+    auto made = make_listener(place, tls);
     if (!made) {
         place.socket.reset();
         return tell(made.error().message);
@@ -200,7 +213,16 @@ void ApiServer::Impl::open_place(Place& place) {
     place.reported = false;
 }
 
-// New connections get the new certificate; those that are there go on with the old one.
+Result<std::unique_ptr<api::Listener>>
+ApiServer::Impl::make_listener(const Place& place,
+                               const std::optional<api::TlsIdentity>& identity) {
+    // All clients of a proxy come from one address.
+    const unsigned per_address = spec.behind_proxy ? 0 : kConnectionsPerAddress;
+    return api::Listener::open(
+        {place.socket->fd(), place.socket->address(), kConnections, per_address, identity},
+        ports(false, place.loopback));
+}
+
 void ApiServer::Impl::take_certificates() {
     if (!spec.tls || places.empty()) return;
     auto fresh = std::make_shared<std::optional<Result<api::TlsIdentity>>>();
@@ -210,30 +232,56 @@ void ApiServer::Impl::take_certificates() {
             if (!*fresh || !**fresh)
                 return report((*fresh ? (*fresh)->error().message : "cannot read the certificate") +
                               "; going on with the one of before");
-            const api::TlsIdentity& identity = ***fresh;
-            if (tls && tls->certificate == identity.certificate && tls->key == identity.key) return;
-            tls = identity;
-            for (Place& place : places) {
-                if (!place.listener) continue;
-                place.listener->stop_accepting();
-                draining.push_back(std::move(place.listener));
-                auto made =
-                    api::Listener::open({place.socket->fd(), place.socket->address(), kConnections,
-                                         spec.behind_proxy ? 0 : kConnectionsPerAddress, tls},
-                                        ports(false, place.loopback));
-                if (made)
-                    place.listener = std::move(*made);
-                else
-                    report(made.error().message);
-            }
-            drain_timer.start(kDrainMs, kDrainMs);
-            open_places();
+            change_to(***fresh);
         });
+}
+
+// New connections get the new certificate; those that are there go on with the old one. Whoever
+// listens goes on until all have a successor: what the library refuses changes nothing.
+void ApiServer::Impl::change_to(const api::TlsIdentity& identity) {
+    if (tls && tls->certificate == identity.certificate && tls->key == identity.key) return;
+    std::vector<std::pair<Place*, std::unique_ptr<api::Listener>>> fresh;
+    for (Place& place : places) {
+        if (!place.listener) continue;
+        auto made = make_listener(place, identity);
+        if (!made)
+            return report(made.error().message + "; going on with the one of before; correct "
+                                                 "supervisor.api.tls and reload");
+        fresh.emplace_back(&place, std::move(*made));
+    }
+    tls = identity;
+    for (auto& [place, listener] : fresh) {
+        place->listener->stop_accepting();
+        draining.push_back(std::exchange(place->listener, std::move(listener)));
+    }
+    drain_timer.start(kDrainMs, kDrainMs);
+    open_places();
 }
 
 void ApiServer::Impl::drain() {
     std::erase_if(draining, [](const auto& l) { return l->connections() == 0; });
     if (draining.empty()) drain_timer.stop();
+}
+
+// A stream goes on only while who opened it still may: tokens are revoked, logins end, what
+// everybody may do is configured anew.
+void ApiServer::Impl::guard(const Request& request, Reply& reply, bool loopback) {
+    const auto route = Routes::find(request);
+    if (!route) return;
+    Request who;
+    who.authorization = request.authorization;
+    who.cookie = request.cookie;
+    reply.may_go_on = [this, who = std::move(who), scope = route->scope, loopback] {
+        return access.allows(who, scope, anonymous_scopes(spec, loopback));
+    };
+    if (!std::exchange(reviewing, true)) review_timer.start(review_ms, review_ms);
+}
+
+void ApiServer::Impl::review() {
+    std::size_t streams = 0;
+    each([&](api::Listener& l) { streams += l.review_streams(); });
+    reviewing = streams > 0;
+    if (!reviewing) review_timer.stop();
 }
 
 std::optional<Reply> ApiServer::Impl::refuse(Request& request, const api::Connection& connection,
@@ -271,6 +319,8 @@ Reply ApiServer::Impl::handle(Request& request, const api::Connection& connectio
             reply = routes.handle(request);
         }
         if (reply.wait) return reply;
+        if (reply.stream && !local) guard(request, reply, loopback);
+        if (reply.handler == "api/logout") review_soon();
         if (request.method == "POST") write_audit(request, reply.status);
         if (!request.origin.empty() && request.method != "POST") {
             reply.headers.emplace_back("Vary", "Origin");
@@ -287,14 +337,20 @@ Reply ApiServer::Impl::handle(Request& request, const api::Connection& connectio
     }
 }
 
-// A login's body is a secret, and a heartbeat changes nothing.
+// A heartbeat that is taken changes nothing. A login's body is a secret, also one that is sent to a
+// wrong path: what is sent along is told only of routes that are known and need a scope.
 void ApiServer::Impl::write_audit(const Request& request, int status) const {
     if (!audit) return;
-    const std::string target = one_line(request.target);
-    if (target.ends_with("/beat") && status < 300) return;
-    const bool secret = target.starts_with("/api/login");
-    const std::string body = secret || request.body.empty() ? "" : " " + one_line(request.body);
-    audit(fmt::format("audit: {}: {}{}: {}", describe(request.peer), target, body, status));
+    const auto route = Routes::find(request);
+    if (route && route->scope == Scope::Heartbeat && status < 300) return;
+    std::string_view target = request.target;
+    std::string body;
+    if (!route || route->scope == Scope::Open)
+        target = target.substr(0, target.find('?'));
+    else if (!request.body.empty())
+        body = " " + one_line(request.body);
+    audit(
+        fmt::format("audit: {}: {}{}: {}", describe(request.peer), one_line(target), body, status));
 }
 
 ApiServer::ApiServer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -327,6 +383,7 @@ void ApiServer::set(const ApiSpec& api) {
     impl_->spec = api;
     impl_->make_rules();
     impl_->take_certificates();
+    impl_->review_soon();
 }
 
 std::vector<std::string> ApiServer::addresses() const {

@@ -14,6 +14,7 @@
 #include "units/result.h"
 #include "units/unit_spec.h"
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,11 +29,13 @@ class Loop;
 class ApiServer {
   public:
     struct Options {
-        std::string socket_path;                            // runtime_dir/control.sock
-        std::string group = "keepwell";                     // may use it where the group exists
-        std::vector<std::string> listen = {};               // "127.0.0.1:5001"
-        ApiSpec api = {};                                   // tokens_file is the real path
-        std::function<void(const std::string&)> audit = {}; // one line for each change
+        std::string socket_path;                             // runtime_dir/control.sock
+        std::string group = "keepwell";                      // may use it where the group exists
+        std::vector<std::string> listen = {};                // "127.0.0.1:5001"
+        ApiSpec api = {};                                    // tokens_file is the real path
+        std::function<void(const std::string&)> audit = {};  // one line for each change
+        std::function<void(const std::string&)> detail = {}; // of no consequence: for debugging
+        std::uint64_t review_ms = 5'000; // between looks at who still may follow a stream
     };
     using Report = std::function<void(const std::string&)>; // one line for the log, cleaned
 
@@ -47,7 +50,8 @@ class ApiServer {
     void notify();
     std::size_t waiting() const; // requests that are waiting
     ApiCounters& counters();     // of what was answered, for /metrics
-    // Another configuration; addresses stay as they are, certificates are read anew.
+    // Another configuration; addresses stay as they are, certificates are read anew. One that
+    // cannot be used is reported, and the one of before goes on.
     void set(const ApiSpec&);
     // Where TCP clients find it: "http://127.0.0.1:5001".
     std::vector<std::string> addresses() const;

@@ -1,5 +1,6 @@
 #include "supervisor/api/static_files.h"
 
+#include "supervisor/api/query.h"
 #include "supervisor/api/tokens.h"
 
 #include <utility>
@@ -50,7 +51,7 @@ std::optional<Reply> StaticFiles::find(const Request& request,
     Reply reply;
     reply.content_type = file.type;
     reply.headers = {{"ETag", etag}, {"Cache-Control", "no-cache"}, {"Vary", "Accept-Encoding"}};
-    if (request.if_none_match.find(etag) != std::string::npos) {
+    if (etag_matches(request.if_none_match, etag)) {
         reply.status = 304;
         reply.fixed_body = "";
         return reply;

@@ -14,11 +14,13 @@ constexpr unsigned kDeafSeconds = 120; // a client that takes nothing so long is
 } // namespace
 
 MHD_Response* StreamBodies::respond(MHD_Connection* connection,
-                                    std::shared_ptr<feeds::Stream> stream) {
+                                    std::shared_ptr<feeds::Stream> stream,
+                                    std::function<bool()> may_go_on) {
     auto body = std::make_unique<Body>();
     body->owner = this;
     body->connection = connection;
     body->stream = std::move(stream);
+    body->may_go_on = std::move(may_go_on);
     MHD_Response* response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, kBlock,
         // The types of its callback differ between systems.
@@ -49,6 +51,7 @@ long StreamBodies::read_edge(void* body, unsigned long long, char* to, std::size
 
 long StreamBodies::read(Body& body, char* to, std::size_t size) {
     body.woken = false;
+    if (body.over) return MHD_CONTENT_READER_END_OF_STREAM;
     const auto given = body.stream->read(to, size);
     if (!given || (*given == 0 && ended_)) return MHD_CONTENT_READER_END_OF_STREAM;
     if (*given > 0) return static_cast<long>(*given);
@@ -69,6 +72,20 @@ void StreamBodies::resume_woken() {
         body->suspended = false;
         MHD_resume_connection(body->connection);
     }
+}
+
+std::size_t StreamBodies::review() {
+    std::size_t guarded = 0;
+    bool ended = false;
+    for (Body* body : bodies_) {
+        if (!body->may_go_on || body->over) continue;
+        if (body->may_go_on())
+            ++guarded;
+        else
+            ended = body->over = body->woken = true;
+    }
+    if (ended) run_soon_();
+    return guarded;
 }
 
 void StreamBodies::end_all() {

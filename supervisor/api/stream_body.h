@@ -23,18 +23,21 @@ class StreamBodies {
     StreamBodies(const StreamBodies&) = delete;
     StreamBodies& operator=(const StreamBodies&) = delete;
 
-    // Without headers; nullptr for want of memory. The response owns the stream.
-    MHD_Response* respond(MHD_Connection*, std::shared_ptr<feeds::Stream>);
+    // Without headers; nullptr for want of memory. The response owns the stream. Once review()
+    // finds that it may not go on it ends, whatever it has to say; without may_go_on it always may.
+    MHD_Response* respond(MHD_Connection*, std::shared_ptr<feeds::Stream>,
+                          std::function<bool()> may_go_on);
     void resume_woken();
-    void end_all(); // every one of them ends, now or when it would wait
-    std::size_t count() const { return bodies_.size(); }
+    std::size_t review(); // gives how many there are that may not always go on
+    void end_all();       // every one of them ends, now or when it would wait
 
   private:
     struct Body {
         StreamBodies* owner;
         MHD_Connection* connection;
         std::shared_ptr<feeds::Stream> stream;
-        bool suspended = false, woken = false;
+        std::function<bool()> may_go_on;
+        bool suspended = false, woken = false, over = false;
         std::list<Body*>::iterator place;
     };
     static long read_edge(void* body, unsigned long long, char* to, std::size_t size) noexcept;

@@ -1,6 +1,7 @@
 #include "supervisor/api/tokens.h"
 
 #include "supervisor/config/file_source.h"
+#include "supervisor/logs/fd.h"
 
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -26,20 +27,6 @@ constexpr std::uint64_t kLargestFile = 256U << 10;
 constexpr Duration kLookGap = std::chrono::seconds(1);
 constexpr std::string_view kHash = "sha256:";
 constexpr const char* kHead = "# The API's tokens: keepwell token add|list|revoke.\n";
-
-class Descriptor {
-  public:
-    explicit Descriptor(int fd) : fd_(fd) {}
-    ~Descriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    int get() const { return fd_; }
-
-  private:
-    int fd_;
-};
 
 Error failed(const std::string& what, const std::string& path, const std::string& advice = "") {
     const int code = errno;
@@ -103,7 +90,7 @@ Status check_rights(const std::string& path, const struct stat& info) {
 Status write_whole(const std::string& path, const std::string& text) {
     const std::string fresh = path + ".new";
     {
-        const Descriptor fd(
+        const Fd fd(
             ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));
         if (fd.get() < 0) return failed("write", fresh);
         if (::fchmod(fd.get(), 0600) < 0) return failed("write", fresh);
@@ -204,8 +191,7 @@ Result<std::vector<Token>> read_tokens(const std::string& path, std::vector<std:
 Status change_tokens(const std::string& path,
                      const std::function<Status(std::vector<Token>&)>& change) {
     const std::string lock_path = path + ".lock";
-    const Descriptor lock(
-        ::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+    const Fd lock(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
     if (lock.get() < 0) return failed("open", lock_path);
     if (::flock(lock.get(), LOCK_EX) < 0) return failed("lock", lock_path);
     std::vector<std::string> problems;

@@ -6,9 +6,9 @@
 #include "supervisor/app/feed_service.h"
 #include "supervisor/app/fleet.h"
 #include "supervisor/app/past.h"
+#include "supervisor/feeds/log_reads.h"
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
 
@@ -30,11 +30,11 @@ class ControlImpl final : public Control {
         StatusCache& status;
         std::function<std::string()> metrics_text;
         Past& past;
-        uv::Loop& loop; // whose pool reads logs
+        Offload& offload; // reads logs
         std::function<FeedService&()> feeds;
         std::function<void()> read; // what a request waits for may be there
     };
-    explicit ControlImpl(Ports ports) : p_(std::move(ports)) {}
+    explicit ControlImpl(Ports ports) : p_(std::move(ports)), log_reads_(p_.offload) {}
 
     const StatusBytes& status() override { return p_.status.get(); }
     std::optional<UnitSnapshot> unit(const std::string& name) override;
@@ -77,8 +77,7 @@ class ControlImpl final : public Control {
     void send_signal(const std::string& id, UnitIndex, int signal);
 
     Ports p_;
-    std::map<std::uint64_t, std::shared_ptr<void>> reads_; // of logs, under way in the pool
-    std::uint64_t last_read_ = 0;
+    feeds::LogReads log_reads_;
 };
 
 } // namespace keepwell

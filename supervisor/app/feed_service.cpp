@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <fmt/format.h>
+#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 namespace keepwell {
@@ -27,7 +28,9 @@ FeedService::FeedService(Ports ports)
     : p_(std::move(ports)),
       boot_(boot_name(p_.clock)),
       slots_(std::make_shared<Slots>()),
-      logs_({p_.loop, p_.clock, p_.places, boot_}, {}),
+      logs_({p_.loop, p_.clock, p_.places, boot_,
+             [](const std::string& text) { spdlog::error("{}", text); }},
+            {}),
       events_({p_.loop, p_.clock, boot_, [this] { return hello(); }, [this] { return status(); },
                [this] { seen_version_ = p_.fleet.document().version(); },
                [this] { return actions(); }},

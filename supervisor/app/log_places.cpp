@@ -1,4 +1,4 @@
-// ControlImpl's part that knows where the lines of units are and reads them in the pool.
+// ControlImpl's part that knows where the lines of units are and has them read.
 #include "supervisor/app/control_impl.h"
 
 #include "supervisor/logs/log_names.h"
@@ -49,23 +49,11 @@ Result<feeds::LogPlaces> ControlImpl::log_places(const std::string& type) {
 
 void ControlImpl::read_logs(std::shared_ptr<const feeds::LogPlaces> places,
                             feeds::LogQuestion question, LogsRead done) {
-    struct Work {
-        feeds::LogQuestion question;
-        Result<feeds::LogPage> page = feeds::LogPage{};
-    };
-    auto work = std::make_shared<Work>();
-    work->question = std::move(question);
-    const std::uint64_t id = ++last_read_;
-    reads_[id] = uv::run_in_pool(
-        p_.loop,
-        [places = std::move(places), work] {
-            work->page = feeds::read_page(*places, work->question);
-        },
-        [this, id, work, done = std::move(done)] {
-            const auto token = reads_.extract(id);
-            done(std::move(work->page));
-            if (p_.read) p_.read();
-        });
+    log_reads_.read(std::move(places), std::move(question),
+                    [this, done = std::move(done)](Result<feeds::LogPage> page) {
+                        done(std::move(page));
+                        if (p_.read) p_.read();
+                    });
 }
 
 } // namespace keepwell

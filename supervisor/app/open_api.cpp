@@ -21,7 +21,8 @@ Result<std::unique_ptr<ApiServer>> open_api(uv::Loop& loop, const Clock& clock, 
     return ApiServer::open(loop, clock, control,
                            {spec.runtime_dir + "/control.sock", "keepwell", spec.listen,
                             api_spec(spec),
-                            [](const std::string& line) { spdlog::info("{}", line); }},
+                            [](const std::string& line) { spdlog::info("{}", line); },
+                            [](const std::string& line) { spdlog::debug("{}", line); }},
                            [](const std::string& text) { spdlog::warn("{}", text); });
 }
 

@@ -161,7 +161,7 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                 },
                 [this](const std::string& who, bool leave) { return shutdown(who, leave); },
                 [this](const std::string& who) { return begin_upgrade(who); }, hosts_.all(),
-                status_, [this] { return metrics_page_.text(); }, past_, loop_,
+                status_, [this] { return metrics_page_.text(); }, past_, offload_,
                 [this]() -> FeedService& { return feeds_; },
                 [this] {
                     if (api_) api_->notify();

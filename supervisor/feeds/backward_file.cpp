@@ -13,13 +13,9 @@ constexpr std::uint64_t kBlock = 64U << 10;
 constexpr std::uint64_t kLargestBlock = 256U << 10;
 constexpr std::int64_t kIndexSlackMs = 2000; // a line's own time is a little before it was written
 
-bool continues(std::string_view line) {
-    return !line.empty() && (line.front() == ' ' || line.front() == '\t');
-}
-
 // Behind the first line of `text` that does not go on with an earlier one.
 std::optional<std::size_t> first_head(std::string_view text, std::size_t at) {
-    while (at < text.size() && continues(text.substr(at))) {
+    while (at < text.size() && continues_a_line(text.substr(at))) {
         const auto end = text.find('\n', at);
         if (end == std::string_view::npos) return std::nullopt;
         at = end + 1;
@@ -98,11 +94,33 @@ Status BackwardFile::open_at(const FeedPosition& at) {
                       static_cast<std::uint64_t>(log->info.st_size) >= at.offset;
     if (same) {
         take(std::move(*log), at.sequence, at.offset);
+        leave_line();
         return Done{};
     }
     gap_ = true;
     older_.clear(); // what is older went before it
     return Done{};
+}
+
+// A place inside a line would show the line without its end, and what is cut in two there is not
+// redacted: whoever made such a place up gets the whole line, as does who was shown a page when the
+// line was not complete yet. Further behind a line's beginning than what is shown of it, where an
+// endless one is read on, nothing is cut.
+void BackwardFile::leave_line() {
+    std::vector<char> block;
+    if (end_ == 0 || (read(end_ - 1, end_, block) && block.front() == '\n')) return;
+    const std::uint64_t before = end_ > kMaxLogLine ? end_ - kMaxLogLine : 0;
+    const auto size = static_cast<std::uint64_t>(log_.info.st_size);
+    const bool is_read = read(before, end_, block);
+    if (is_read && before > 0 && std::ranges::find(block, '\n') == block.end()) return;
+    const std::uint64_t behind = std::min(size, end_ + kMaxLogLine + 1);
+    if (!is_read || !read(end_, behind, block)) { // load() finds out what is wrong with the file
+        end_ = behind;
+        return;
+    }
+    const auto newline = std::ranges::find(block, '\n');
+    end_ = newline == block.end() ? behind
+                                  : end_ + static_cast<std::uint64_t>(newline - block.begin()) + 1;
 }
 
 Result<bool> BackwardFile::open_older() {
@@ -236,7 +254,7 @@ void BackwardFile::add(std::uint64_t begin, std::string_view text) {
     line.line.written_ms = times_.time_at(begin);
     line.line.time_ms = own_time(text);
     if (!line.line.time_ms) line.line.time_ms = line.line.written_ms;
-    if (!continues(text)) head_ = own_level(text);
+    if (!continues_a_line(text)) head_ = own_level(text);
     line.line.level = head_;
     line.line.text = text.substr(0, kMaxLogLine);
     if (text.size() > kMaxLogLine) line.line.text += kLogCutMark;

@@ -30,6 +30,7 @@ class BackwardFile final : public BackwardLines {
     Result<bool> open_older(); // false: there is none
     void take(OpenLog, std::uint64_t sequence, std::uint64_t end);
     void pass_newer();
+    void leave_line();
     std::uint64_t line_start(std::uint64_t at);
     Result<State> load();
     Result<State> load_endless(std::uint64_t from);

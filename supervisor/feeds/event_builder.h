@@ -29,7 +29,6 @@ class EventBuilder {
     void heartbeat(bool essential = false);
     std::vector<EventPtr> take(); // what was built, in order
     std::string id() const { return boot_ + "-" + encode(at_); }
-    bool empty() const { return lines_ == 0 && events_.empty(); }
 
   private:
     void flush();

@@ -88,6 +88,7 @@ void EventHub::send(const std::string& name, const std::string& json, bool essen
 }
 
 void EventHub::beat() {
+    if (!any()) return beat_timer_.stop();
     send("heartbeat", "{\"timestamp\":" + json_quote(rfc3339(p_.clock.wall())) + "}", false);
 }
 

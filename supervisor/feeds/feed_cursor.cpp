@@ -9,7 +9,8 @@ constexpr std::string_view kLetters =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 constexpr char kVersion = 1;
 constexpr std::size_t kLongestCursor = 32U << 10;
-constexpr std::size_t kChecksum = 4; // bytes
+constexpr std::size_t kChecksum = 4;                     // bytes
+constexpr std::uint64_t kLatestMs = 253'402'300'799'999; // the end of the year 9999
 
 void put(std::string& to, std::uint64_t value) { // seven bits a byte, the lowest first
     while (value >= 0x80) {
@@ -132,7 +133,8 @@ std::optional<FeedCursor> decode_cursor(std::string_view text) {
     std::uint64_t asked = 0;
     std::uint64_t time = 0;
     std::uint64_t count = 0;
-    if (!reader.number(asked) || !reader.number(time) || !reader.number(count)) return std::nullopt;
+    if (!reader.number(asked) || !reader.number(time) || !reader.number(count) || time > kLatestMs)
+        return std::nullopt;
     cursor.asked = static_cast<std::uint32_t>(asked);
     cursor.time_ms = static_cast<std::int64_t>(time);
     for (std::uint64_t i = 0; i < count; ++i)

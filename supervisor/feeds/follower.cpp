@@ -27,13 +27,13 @@ void Follower::open(const std::string& log_dir, std::uint64_t epoch, std::int64_
     at = before = {lines->place(), (epoch << kEpochShift) + kFirstCount};
 }
 
-void Follower::read(const Redactor& redactor, std::int64_t now_ms) {
+std::size_t Follower::read(const Redactor& redactor, std::int64_t now_ms) {
     fresh.clear();
     before = at;
     more = lost = false;
     skipped = 0;
     auto polled = lines->poll();
-    if (!polled) return; // it is tried again
+    if (!polled) return 0; // it is tried again
     lost = lines->take_lost();
     if (wanted && polled->size() > kMostFresh) skipped = polled->size() - kMostFresh;
     std::size_t bytes = 0;
@@ -49,6 +49,14 @@ void Follower::read(const Redactor& redactor, std::int64_t now_ms) {
     // before.
     const std::uint64_t anew = lost ? kUncounted : 0;
     at = {lines->place(), at.lines + polled->size() + anew};
+    return bytes;
+}
+
+void Follower::clear_fresh() {
+    std::vector<ReadLine>().swap(fresh);
+    lost = false;
+    skipped = 0;
+    before = at;
 }
 
 } // namespace keepwell::feeds

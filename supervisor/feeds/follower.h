@@ -31,11 +31,13 @@ struct Follower {
     bool wanted = true;                  // somebody reads them; else they are only counted
     bool more = false;                   // there was more than one turn reads
     std::int64_t read_ms = 0;            // when it last had lines
+    std::uint64_t turn = 0;              // the last one that read it
 
     std::optional<std::int64_t> since_ms; // what came later is read from its beginning
 
     void open(const std::string& log_dir, std::uint64_t epoch, std::int64_t now_ms);
-    void read(const Redactor&, std::int64_t now_ms); // blocks; one turn
+    std::size_t read(const Redactor&, std::int64_t now_ms); // blocks; gives the bytes of text
+    void clear_fresh();                                     // what it gave was told
 };
 
 inline constexpr std::size_t kMostFresh = 4000; // lines of one turn; of more the oldest are lost

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <ctime>
+#include <utility>
 
 namespace keepwell::feeds {
 namespace {
@@ -22,8 +23,13 @@ FeedPosition position_of(const LogPosition& at) {
     return {at.sequence + 1, at.inode, at.offset, {}};
 }
 
-// Behind the last '\n' as far as it is near the end; a longer line is begun in its middle.
-std::uint64_t last_line_end(OpenLog& log) {
+struct Begin {
+    LogPosition at;
+    bool inside = false; // a line whose beginning is far away
+};
+
+// Behind the last '\n' as far as it is near the end; nullopt: it is not.
+std::optional<std::uint64_t> last_line_end(OpenLog& log) {
     const auto size = static_cast<std::uint64_t>(log.info.st_size);
     const std::uint64_t begin = size > kMaxLogLine ? size - kMaxLogLine : 0;
     std::string block(static_cast<std::size_t>(size - begin), '\0');
@@ -31,40 +37,45 @@ std::uint64_t last_line_end(OpenLog& log) {
     block.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
     const auto newline = block.rfind('\n');
     if (newline != std::string::npos) return begin + newline + 1;
-    return begin == 0 ? 0 : size;
+    return begin == 0 ? std::optional<std::uint64_t>(0) : std::nullopt;
 }
 
-LogPosition begin_at(const std::string& dir, const std::string& name,
-                     std::optional<std::int64_t> since_ms) {
+Begin begin_at(const std::string& dir, const std::string& name,
+               std::optional<std::int64_t> since_ms) {
     auto newest = open_log(log_path(dir, name)); // in this order: see BackwardFile::open_end
     const auto rotated = rotated_sequences(dir, name);
     if (since_ms && rotated.empty() && newest && newest->exists()) {
         const TimeIndex times(newest->path, newest->info.st_ino);
         if (!times.marks().empty() && times.marks().front().unix_ms >= *since_ms)
-            return {newest->info.st_ino, 0, 0};
+            return {{newest->info.st_ino, 0, 0}};
     }
     LogPosition end{0, 0, rotated.empty() ? 0 : rotated.back()};
-    if (!newest || !newest->exists()) return end;
+    if (!newest || !newest->exists()) return {end};
     end.inode = newest->info.st_ino;
-    end.offset = last_line_end(*newest);
-    if (rotated.empty()) return end;
+    const auto offset = last_line_end(*newest);
+    end.offset = offset.value_or(static_cast<std::uint64_t>(newest->info.st_size));
+    if (rotated.empty()) return {end, !offset};
     const auto last = open_rotated_log(dir, name, rotated.back());
     if (last && last.value().exists() && last.value().info.st_ino == end.inode) --end.sequence;
-    return end;
+    return {end, !offset};
 }
 
 class ForwardFile final : public ForwardLines {
   public:
     ForwardFile(const std::string& dir, const std::string& name,
                 std::optional<std::int64_t> since_ms)
-        : tail_(dir, name, begin_at(dir, name, since_ms), true), at_(tail_.position()) {}
+        : ForwardFile(dir, name, begin_at(dir, name, since_ms)) {}
 
     Result<std::vector<FollowedLine>> poll() override {
         auto lines = tail_.poll_timed();
         if (!lines) return lines.error();
         std::vector<FollowedLine> out;
         out.reserve(lines->size());
-        for (TimedLine& line : *lines) out.push_back(followed(std::move(line)));
+        for (TimedLine& line : *lines) {
+            // The end of a line alone may hold the end of a secret, which is not redacted then.
+            if (std::exchange(inside_, false)) continue;
+            out.push_back(followed(std::move(line)));
+        }
         at_ = tail_.position();
         return out;
     }
@@ -72,13 +83,15 @@ class ForwardFile final : public ForwardLines {
     bool take_lost() override { return tail_.take_lost(); }
 
   private:
+    ForwardFile(const std::string& dir, const std::string& name, const Begin& begin)
+        : tail_(dir, name, begin.at, true), at_(tail_.position()), inside_(begin.inside) {}
+
     FollowedLine followed(TimedLine line) {
         FollowedLine out;
         out.end = position_of(line.end);
         out.line.time_ms = own_time(line.text);
         if (!out.line.time_ms) out.line.time_ms = line.written_ms != 0 ? line.written_ms : now_ms();
-        const bool goes_on = line.text.starts_with(' ') || line.text.starts_with('\t');
-        if (!goes_on) head_ = own_level(line.text);
+        if (!continues_a_line(line.text)) head_ = own_level(line.text);
         out.line.level = head_;
         out.line.text = std::move(line.text);
         return out;
@@ -86,6 +99,7 @@ class ForwardFile final : public ForwardLines {
 
     LogTail tail_;
     LogPosition at_;
+    bool inside_ = false; // of a line; the rest of it is left out
     std::optional<LogLevel> head_;
 };
 

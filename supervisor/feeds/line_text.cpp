@@ -53,13 +53,29 @@ std::string shown_text(std::string_view raw) {
     return out;
 }
 
+Literal::Literal(std::string_view text) : text_(text), borders_(text.size()) {
+    std::ranges::transform(text_, text_.begin(), lower);
+    for (std::size_t i = 1, n = 0; i < text_.size(); ++i) {
+        while (n > 0 && text_[i] != text_[n]) n = borders_[n - 1];
+        if (text_[i] == text_[n]) ++n;
+        borders_[i] = n;
+    }
+}
+
+bool Literal::found_in(std::string_view text) const { // Knuth, Morris and Pratt
+    if (text_.empty()) return true;
+    std::size_t n = 0; // so much of it ends here
+    for (const char raw : text) {
+        const char c = lower(raw);
+        while (n > 0 && c != text_[n]) n = borders_[n - 1];
+        if (c == text_[n] && ++n == text_.size()) return true;
+    }
+    return false;
+}
+
 bool LineFilter::wants(std::optional<LogLevel> of_line, std::string_view shown) const {
     if (level && (!of_line || *of_line > *level)) return false;
-    const auto same = [](char a, char b) { return lower(a) == lower(b); };
-    const auto end = shown.end();
-    if (std::search(shown.begin(), end, literal.begin(), literal.end(), same) == end &&
-        !literal.empty())
-        return false;
+    if (!literal.found_in(shown)) return false;
     return !pattern || pattern->found_in(shown);
 }
 

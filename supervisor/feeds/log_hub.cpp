@@ -1,8 +1,7 @@
 #include "supervisor/feeds/log_hub.h"
 
-#include "supervisor/feeds/catch_up.h"
 #include "supervisor/feeds/event_builder.h"
-#include "supervisor/feeds/follower.h"
+#include "supervisor/feeds/log_turn.h"
 #include "supervisor/feeds/log_wake.h"
 #include "supervisor/logs/log_names.h"
 
@@ -16,71 +15,8 @@
 namespace keepwell::feeds {
 namespace {
 
-constexpr std::size_t kMostPlaces = 250;  // in an id
-constexpr std::int64_t kQuietMs = 60'000; // a source that is quiet so long is known by the time
-constexpr std::int64_t kTimeSlackMs = 30'000;
-constexpr std::uint64_t kRefreshMs = 5000;       // units come and go
-constexpr std::uint64_t kLookAllEvery = 6;       // refreshes
-constexpr std::size_t kCatchUpBytes = 16U << 20; // of events, until they are sent
-
-using FollowerPtr = std::shared_ptr<Follower>;
-
-// Clients that ask for the same.
-struct Topic {
-    std::string type;
-    std::string name; // with its filter
-    LineFilter filter;
-    std::shared_ptr<const LogPlaces> places;
-    std::vector<FollowerPtr> followers; // one for each of the places' sources
-    std::vector<std::weak_ptr<StreamClient>> clients;
-};
-using TopicPtr = std::shared_ptr<Topic>;
-
-struct Join { // a client on its way into a topic
-    std::weak_ptr<StreamClient> client;
-    TopicPtr topic;
-    std::size_t backlog = 0;
-    std::optional<FeedCursor> from; // where it had been
-    bool same_boot = false;
-    // What the pool finds:
-    FeedCursor to;
-    LogPage page;
-    CatchUp missed;
-};
-
-// One turn of the pool. Nobody else touches its followers meanwhile.
-struct Turn {
-    std::string log_dir;
-    std::uint64_t epoch = 0;
-    Redactor redactor;
-    std::int64_t now_ms = 0;
-    std::vector<FollowerPtr> followers;
-    std::vector<std::shared_ptr<Join>> joins;
-
-    void run() {
-        for (const auto& follower : followers) read(*follower);
-        for (const auto& join : joins) prepare(*join);
-    }
-    void read(Follower& f) const {
-        if (!f.lines) f.open(log_dir, epoch, now_ms);
-        f.read(redactor, now_ms);
-    }
-    void prepare(Join& join) const {
-        for (const auto& f : join.topic->followers) join.to.places[f->id] = f->at;
-        join.to.time_ms = now_ms;
-        if (join.from) {
-            join.missed = catch_up(*join.topic->places, *join.from, join.to, join.same_boot);
-            return;
-        }
-        LogQuestion question;
-        question.lines = join.backlog;
-        question.filter = join.topic->filter;
-        question.before = join.to;
-        question.now_ms = now_ms;
-        if (join.backlog == 0) return;
-        if (auto page = read_page(*join.topic->places, question)) join.page = std::move(*page);
-    }
-};
+constexpr std::uint64_t kLookAllEvery = 6;      // refreshes
+constexpr std::size_t kCatchUpBytes = 4U << 20; // of events, until they are sent
 
 } // namespace
 
@@ -99,7 +35,7 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
 
     // -- topics and sources
 
-    TopicPtr topic_of(FollowQuestion& question, LogPlaces places) {
+    Result<TopicPtr> topic_of(FollowQuestion& question, LogPlaces places) {
         const std::string name = question.type + '\0' + question.filter_text;
         for (const auto& topic : topics)
             if (topic->name == name) return topic;
@@ -107,23 +43,29 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
         topic->type = question.type;
         topic->name = name;
         topic->filter = std::move(question.filter);
-        set_places(*topic, std::move(places));
+        if (const Status set = set_places(*topic, std::move(places)); !set) return set.error();
         topics.push_back(topic);
         return topic;
     }
 
-    void set_places(Topic& topic, LogPlaces places) {
-        log_dir = places.log_dir;
+    // Nothing is told that is not redacted as it is to be.
+    Status set_places(Topic& topic, LogPlaces places) {
         if (places.redact != redact || !redactor) {
+            auto compiled = Redactor::compile(places.redact);
+            if (!compiled)
+                return Error{"cannot follow the logs: supervisor.api.redact cannot be used: " +
+                                 compiled.error().message + "; correct it and reload",
+                             0};
+            redactor = std::move(*compiled);
             redact = places.redact;
-            auto compiled = Redactor::compile(redact);
-            if (compiled) redactor = std::move(*compiled);
         }
+        log_dir = places.log_dir;
         topic.followers.clear();
         const bool again = topic.places != nullptr;
         for (const FeedSource& source : places.sources)
             topic.followers.push_back(follower_of(source, again));
         topic.places = std::make_shared<const LogPlaces>(std::move(places));
+        return Done{};
     }
 
     // is_new: the unit came while others of the topic were followed.
@@ -156,8 +98,10 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
                 return Error{"cannot resume: this is no id of an event of this stream", EINVAL};
             join->same_boot = question.last_id.substr(0, dash) == ports.boot;
         }
-        join->topic = topic_of(question, std::move(*places));
-        join->to.asked = asked;
+        auto topic = topic_of(question, std::move(*places));
+        if (!topic) return topic.error();
+        join->topic = std::move(*topic);
+        join->asked = asked;
         StreamClient::Options of_client;
         of_client.most_bytes = options.client_bytes;
         of_client.gap = [](std::size_t, std::size_t lines) {
@@ -216,12 +160,16 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
         for (const auto& topic : topics)
             std::erase_if(topic->clients, [](const auto& client) { return client.expired(); });
         drop_topics();
-        auto job = std::make_shared<Turn>();
+        auto job = std::make_shared<LogTurn>();
+        job->boot = ports.boot;
         job->log_dir = log_dir;
         job->epoch = epoch;
+        job->number = turn;
         if (redactor) job->redactor = *redactor;
-        job->now_ms = ports.clock.wall().ms;
+        job->now = ports.clock.wall();
         job->joins = std::exchange(joins, {});
+        for (const auto& topic : topics)
+            if (!topic->clients.empty()) job->topics.push_back({topic, {}});
         for (auto& [id, follower] : std::exchange(dirty, {})) job->followers.push_back(follower);
         mark_wanted(*job);
         reading = uv::run_in_pool(
@@ -231,15 +179,10 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
             });
     }
 
-    void mark_wanted(const Turn& job) {
-        for (const auto& follower : job.followers) {
-            follower->wanted = false;
-            for (const auto& topic : topics)
-                follower->wanted =
-                    follower->wanted ||
-                    (!topic->clients.empty() &&
-                     std::ranges::find(topic->followers, follower) != topic->followers.end());
-        }
+    static void mark_wanted(const LogTurn& job) {
+        for (const auto& follower : job.followers) follower->wanted = false;
+        for (const auto& hearers : job.topics)
+            for (const auto& follower : hearers.topic->followers) follower->wanted = true;
     }
 
     void drop_topics() {
@@ -250,15 +193,16 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
         });
     }
 
-    void have_read(Turn& job) {
+    void have_read(LogTurn& job) {
         reading.reset();
-        for (const auto& topic : topics) tell(*topic, job);
+        for (const auto& hearers : job.topics) send(*hearers.topic, hearers.events);
         for (const auto& follower : job.followers) {
             if (follower->more) dirty[follower->id] = follower;
-            std::vector<ReadLine>().swap(follower->fresh);
-            follower->before = follower->at;
+            follower->clear_fresh();
         }
+        for (const auto& follower : job.late) dirty[follower->id] = follower;
         for (const auto& join : job.joins) enter(*join);
+        joins.insert(joins.begin(), job.late_joins.begin(), job.late_joins.end());
         if (beat_due) beat();
         for_clients([](StreamClient& client) { client.wake(); });
         arm_if_needed();
@@ -272,90 +216,21 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
 
     // -- events
 
-    // The places of the topic's sources, as far as its time does not say enough.
-    FeedCursor places_of(const Topic& topic, bool before) const {
-        FeedCursor cursor;
-        cursor.asked = hash_of(topic.type);
-        const std::int64_t now = ports.clock.wall().ms;
-        cursor.time_ms = now - kTimeSlackMs;
-        const bool few = topic.followers.size() <= 16;
-        for (const auto& f : topic.followers) {
-            const bool indexed =
-                f->source.kind == FeedSource::Kind::File && !is_daemons_own(f->source.name);
-            const bool quiet = indexed && f->read_ms < now - kQuietMs;
-            if ((few || !quiet) && f->lines && cursor.places.size() < kMostPlaces)
-                cursor.places[f->id] = before ? f->before : f->at;
-        }
-        return cursor;
-    }
-
-    void tell(const Topic& topic, const Turn& job) const {
-        if (topic.clients.empty()) return;
-        EventBuilder builder(ports.boot, places_of(topic, true), ports.clock.wall());
-        for (const auto& follower : job.followers) {
-            if (std::ranges::find(topic.followers, follower) == topic.followers.end()) continue;
-            if (follower->lost || follower->skipped > 0)
-                builder.gap(follower->lost ? std::nullopt : std::optional(follower->skipped),
-                            follower->lost ? "rotated" : "slow", {follower->source.unit});
-            for (const ReadLine& line : follower->fresh) {
-                if (!topic.filter.wants(line.level, line.shown)) continue;
-                builder.add(follower->source.unit, line.json);
-                builder.move_to(follower->id, line.end);
-            }
-            if (!follower->fresh.empty()) builder.move_to(follower->id, follower->at);
-        }
-        send(topic, builder.take());
-    }
-
     static void send(const Topic& topic, const std::vector<EventPtr>& events) {
         for (const auto& weak : topic.clients)
             if (const auto client = weak.lock())
                 for (const auto& event : events) client->push(event);
     }
 
-    // What the client missed or what is there already, and from then on it hears what the others
-    // do.
-    void enter(Join& join) {
+    // From here on the client hears what the others do.
+    void enter(Join& join) const {
         const auto client = join.client.lock();
-        if (!client) return;
-        Topic& topic = *join.topic;
-        const WallTime now = ports.clock.wall();
-        EventBuilder builder(ports.boot, join.from ? *join.from : places_of(topic, false), now);
-        if (join.from) {
-            if (join.missed.gap) builder.gap(join.missed.lost, "rotated", join.missed.units);
-            add_missed(topic, join, builder);
-        } else {
-            for (const PageLine& line : join.page.lines) {
-                const FeedSource& source = topic.places->sources[line.source];
-                std::string json;
-                append_line_json(json, source, line.time_ms, line.level, line.text);
-                builder.add(source.unit, json);
-            }
-        }
-        auto events = builder.take();
-        EventBuilder last(ports.boot, places_of(topic, false), now);
-        last.heartbeat(true);
+        if (!client || !join.place) return;
         client->allow(kCatchUpBytes);
-        for (auto& event : events) client->push(std::move(event));
-        client->push(last.take().front());                      // an id to come back with
+        for (auto& event : join.events) client->push(std::move(event));
+        client->push(std::move(join.place));
         client->allow(client->queued() + options.client_bytes); // the rest as for everybody
-        topic.clients.push_back(client);
-    }
-
-    void add_missed(const Topic& topic, Join& join, EventBuilder& builder) const {
-        for (CaughtLine& caught : join.missed.lines) {
-            const FeedSource& source = topic.places->sources[caught.source];
-            const std::uint32_t id = source_id(source);
-            std::string text = std::move(caught.line.text);
-            if (redactor) text = redactor->apply(std::move(text));
-            text = shown_text(text);
-            if (topic.filter.wants(caught.line.level, text)) {
-                std::string json;
-                append_line_json(json, source, caught.line.time_ms, caught.line.level, text);
-                builder.add(source.unit, json);
-            }
-            builder.move_to(id, std::move(caught.end));
-        }
+        join.topic->clients.push_back(client);
     }
 
     // -- now and then
@@ -364,7 +239,8 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
         beat_due = reading != nullptr; // the places are being moved
         if (beat_due) return;
         for (const auto& topic : topics) {
-            EventBuilder builder(ports.boot, places_of(*topic, false), ports.clock.wall());
+            const WallTime now = ports.clock.wall();
+            EventBuilder builder(ports.boot, places_of(*topic, false, now), now);
             builder.heartbeat();
             send(*topic, builder.take());
         }
@@ -374,7 +250,7 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
     void look() {
         for (const auto& follower : unwatched) dirty[follower->id] = follower;
         looked_ms += options.look_ms;
-        if (looked_ms >= kRefreshMs) {
+        if (looked_ms >= options.refresh_ms) {
             looked_ms = 0;
             refresh();
         }
@@ -390,10 +266,17 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
         if (reading) return;
         for (const auto& topic : topics) {
             auto places = ports.places(topic->type);
-            if (places) set_places(*topic, std::move(*places));
+            if (!places) continue;
+            const Status set = set_places(*topic, std::move(*places));
+            complain(set ? std::string() : set.error().message); // it goes on as it was
         }
         refreshed_ms = ports.clock.wall().ms;
         if (++refreshes % kLookAllEvery == 0) dirty = {followers.begin(), followers.end()};
+    }
+
+    void complain(const std::string& text) { // once
+        if (std::exchange(complaint, text) != text && !text.empty() && ports.report)
+            ports.report(text);
     }
 
     void rest() {
@@ -422,13 +305,14 @@ struct LogHub::Impl : std::enable_shared_from_this<Impl> {
     std::string log_dir;
     std::vector<std::string> redact;
     std::optional<Redactor> redactor;
+    std::string complaint;
     std::vector<TopicPtr> topics;
     std::vector<std::weak_ptr<StreamClient>> clients; // of all topics, or on their way into one
     std::unordered_map<std::uint32_t, FollowerPtr> followers;
     std::map<std::string, std::vector<FollowerPtr>> by_path;
     std::vector<FollowerPtr> unwatched;
     std::unordered_map<std::uint32_t, FollowerPtr> dirty;
-    std::vector<std::shared_ptr<Join>> joins;
+    std::vector<JoinPtr> joins;
     std::shared_ptr<StreamCounts> counted = std::make_shared<StreamCounts>();
     std::shared_ptr<void> reading;
     std::uint64_t turn = 1, epoch = 0, refreshes = 0, idle_since = 0, looked_ms = 0;

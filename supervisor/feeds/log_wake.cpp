@@ -6,6 +6,7 @@
 namespace keepwell::feeds {
 namespace {
 
+constexpr int kMostReads = 64; // in one turn; what is left rings again
 constexpr std::uint32_t kEvents = IN_MODIFY | IN_CREATE | IN_MOVED_TO;
 
 std::string folder_of(const std::string& file) { return file.substr(0, file.rfind('/') + 1); }
@@ -47,7 +48,7 @@ std::set<std::string> LogWake::take(bool& everything) {
     std::set<std::string> files;
     alignas(inotify_event) char buffer[16U << 10];
     if (!inotify_) return files;
-    for (;;) {
+    for (int reads = 0; reads < kMostReads; ++reads) {
         const ssize_t n = ::read(inotify_.get(), buffer, sizeof buffer);
         if (n <= 0) break;
         for (ssize_t at = 0; at < n;) {

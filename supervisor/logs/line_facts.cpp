@@ -261,6 +261,10 @@ std::optional<std::int64_t> parse_date(std::string_view text) {
     return time && s.rest().empty() ? time : std::nullopt;
 }
 
+bool continues_a_line(std::string_view line) noexcept {
+    return line.starts_with(' ') || line.starts_with('\t');
+}
+
 std::optional<LogLevel> own_level(std::string_view line) {
     const Priority syslog = priority(line);
     if (syslog.level) return syslog.level;

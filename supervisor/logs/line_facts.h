@@ -24,4 +24,7 @@ std::optional<std::int64_t> parse_date(std::string_view text);
 // ERROR, [warn] or info: near the line's start.
 std::optional<LogLevel> own_level(std::string_view line);
 
+// Does it go on with the line before it? It begins with a blank then, and has that one's level.
+bool continues_a_line(std::string_view line) noexcept;
+
 } // namespace keepwell

@@ -152,8 +152,7 @@ std::optional<LogEntry> LogCursor::entry_of(TimedLine line) {
     entry.time_ms = own_time(line.text);
     if (!entry.time_ms && live_) entry.time_ms = wall_ms();
     if (!entry.time_ms && line.written_ms != 0) entry.time_ms = line.written_ms;
-    const bool goes_on = line.text.starts_with(' ') || line.text.starts_with('\t');
-    if (!goes_on) head_ = own_level(line.text);
+    if (!continues_a_line(line.text)) head_ = own_level(line.text);
     entry.level = head_;
     entry.text = std::move(line.text);
     if (query_.since_ms && entry.time_ms && *entry.time_ms < *query_.since_ms) return std::nullopt;

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <string_view>
+#include <functional>
 
 namespace keepwell {
 
@@ -12,6 +12,10 @@ constexpr Duration kNewsGap = std::chrono::seconds(1);
 constexpr Duration kKeptFor = std::chrono::minutes(1);
 
 } // namespace
+
+std::string etag_of(std::string_view body) {
+    return fmt::format("\"{:016x}\"", std::hash<std::string_view>{}(body));
+}
 
 bool StatusCache::is_old() const {
     if (!bytes_.body || changed_) return true;
@@ -23,7 +27,7 @@ void StatusCache::render() {
     bytes_.body = std::make_shared<const std::string>(source_.render());
     made_at_ = clock_.now();
     changed_ = false;
-    bytes_.etag = fmt::format("\"{:016x}\"", std::hash<std::string_view>{}(*bytes_.body));
+    bytes_.etag = etag_of(*bytes_.body);
 }
 
 const StatusBytes& StatusCache::get() {

@@ -13,8 +13,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <string_view>
 
 namespace keepwell {
+
+std::string etag_of(std::string_view body); // a strong one, with its quotes
 
 struct StatusBytes {
     std::shared_ptr<const std::string> body;

@@ -23,7 +23,7 @@ class PoolOffload final : public Offload {
 
     // Threads that the pool needs so that every lane and the resolver may hang and files are still
     // written; for UV_THREADPOOL_SIZE, before the first use of the pool.
-    static constexpr int kThreads = 10;
+    static constexpr int kThreads = 12;
 
   private:
     struct Impl;

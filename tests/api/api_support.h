@@ -165,8 +165,10 @@ class FakeControl final : public Control {
     }
     void read_logs(std::shared_ptr<const feeds::LogPlaces> places, feeds::LogQuestion question,
                    LogsRead done) override {
+        if (no_logs) return done(*no_logs);
         done(feeds::read_page(*places, question));
     }
+    std::optional<Error> no_logs;
 
     Result<std::shared_ptr<feeds::Stream>> follow_logs(feeds::FollowQuestion question,
                                                        const std::string&) override {

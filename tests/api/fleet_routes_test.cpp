@@ -29,9 +29,9 @@ TEST_F(FleetRoutes, EveryRouteIsListedOnceWithItsScope) {
             << r;
     EXPECT_TRUE(seen.contains("GET /api/status"));
     EXPECT_TRUE(seen.contains("POST /api/services/*/*"));
-    const auto scope = [&](const std::string& path) {
+    const auto scope = [&](const std::string& target) {
         for (const auto& r : routes)
-            if (r["path"] == path) return r["scope"].get<std::string>();
+            if (r["path"] == target) return r["scope"].get<std::string>();
         return std::string();
     };
     EXPECT_EQ(scope("/api/status"), "read");

@@ -31,6 +31,9 @@ TEST_F(HostileTest, NamesAreLookedUpAndNothingElse) {
         EXPECT_EQ(get(target).status, 404) << target;
     for (const char* target : {"/api/why/%", "/api/why/%4", "/api/why/%zz"})
         EXPECT_EQ(get(target).status, 400) << target;
+    const Answer whole = get("http://x/api/status");
+    EXPECT_EQ(whole.status, 400);
+    EXPECT_THAT(whole.body, testing::HasSubstr("ask for the path alone"));
     EXPECT_EQ(post("/api/services/..%2Fweb/stop").status, 404);
     EXPECT_EQ(post("/api/actions", R"({"verb":"stop","names":["../web"]})").status, 404);
     EXPECT_EQ(post("/api/actions", R"({"verb":"stop","names":["we\u0000b"]})").status, 404);

@@ -28,10 +28,10 @@ TEST_F(PastApi, ABadRangeAndAnUnknownNameAreErrors) {
 
 TEST_F(PastApi, WithoutAHistoryItIsUnavailable) {
     control.no_history = Error{"cannot read the history: it is switched off", ENODATA};
-    for (const char* path : {"/api/history/web", "/api/events?since_time=1h"}) {
-        const Answer answer = get(path);
-        EXPECT_EQ(answer.status, 503) << path;
-        EXPECT_EQ(answer.document()["code"], "no_history") << path;
+    for (const char* target : {"/api/history/web", "/api/events?since_time=1h"}) {
+        const Answer answer = get(target);
+        EXPECT_EQ(answer.status, 503) << target;
+        EXPECT_EQ(answer.document()["code"], "no_history") << target;
     }
 }
 

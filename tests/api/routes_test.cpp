@@ -200,6 +200,7 @@ TEST_F(RoutesTest, ALongPollForEventsAnswersWithTheNextOne) {
         client.turn();
         return server->waiting() == 1;
     }));
+    EXPECT_EQ(control.asked_limit, 1U) << "whether there is one, and no more";
     control.last_event = 4;
     ASSERT_TRUE(until([&] { return client.turn(); }));
     EXPECT_EQ(client.take().document()["events"][0]["sequence"], 4);

@@ -122,6 +122,17 @@ TEST_F(StreamsTest, AnswerHeadWithoutBeingOpened) {
     EXPECT_TRUE(control.followed.empty());
 }
 
+TEST_F(StreamsTest, TooManyReadersOfLogsAreToldToComeAgain) {
+    control.document = R"({"data":{"logs":{"logs":{}}}})";
+    control.no_logs = Error{"cannot read the logs: many others wait", EAGAIN};
+    for (const char* target : {"/api/logs", "/api/status?logs=5"}) {
+        const Answer answer = get(target);
+        EXPECT_EQ(answer.status, 503) << target;
+        EXPECT_EQ(answer.document()["code"], "slow");
+        EXPECT_EQ(answer.header("Retry-After"), "5");
+    }
+}
+
 TEST_F(StreamsTest, LogsAreAnsweredWithACursor) {
     std::string text;
     for (int i = 0; i < 60; ++i) text += "line " + std::to_string(i) + "\n";

@@ -5,7 +5,14 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <future>
+#include <iterator>
+
 using namespace keepwell;
+using namespace std::chrono_literals;
 using namespace keepwell::test;
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -18,6 +25,7 @@ class TcpTest : public ApiTest {
     void SetUp() override {
         options.listen = {"127.0.0.1:0"};
         options.audit = [this](const std::string& line) { audit.push_back(line); };
+        options.review_ms = 20;
         ApiTest::SetUp();
         options.api.tokens_file = folder + "/tokens";
         server->set(options.api);
@@ -121,6 +129,33 @@ TEST_F(TcpTest, ALoginIsACookieThatScriptsCannotRead) {
     for (const auto& line : audit) EXPECT_EQ(line.find(secret), std::string::npos);
 }
 
+TEST_F(TcpTest, TheAuditKnowsAHeartbeatByItsRoute) {
+    const std::string sent = bearer(token("deploy", {api::Scope::Control}));
+    EXPECT_EQ(tcp_post("/api/services/web/beat", "{}", sent).status, 200);
+    EXPECT_EQ(tcp_post("/api/services/web/%62eat?x=1", "{}", sent).status, 200);
+    EXPECT_EQ(tcp_post("/api/heartbeat/web", "{}", sent).status, 200);
+    EXPECT_THAT(audit, ElementsAre());
+    EXPECT_EQ(tcp_post("/api/services/web/stop?x=/beat", "{}", sent).status, 202);
+    EXPECT_EQ(tcp_post("/api/heartbeat/bare", "{}", sent).status, 400);
+    EXPECT_THAT(audit, ElementsAre(HasSubstr(": /api/services/web/stop?x=/beat {}: 202"),
+                                   HasSubstr(": /api/heartbeat/bare {}: 400")));
+}
+
+TEST_F(TcpTest, ATokenIsInNoLogWhereverItIsSent) {
+    const std::string secret = token("me", {api::Scope::Control});
+    const std::string body = "{\"token\":\"" + secret + "\"}";
+    const std::vector<std::string> targets = {"/api/login",   "/api/log%69n",
+                                              "/%61pi/login", "/login",
+                                              "/api/login/",  "/api/logins",
+                                              "/api/logout",  "http://" + host + "/api/login",
+                                              "/api/%zz",     "/api/login?token=" + secret};
+    for (const std::string& target : targets) tcp_post(target, body);
+    tcp_post("/api/login", body, "Origin: http://evil.example\r\n");
+    EXPECT_EQ(audit.size(), targets.size() + 1);
+    for (const auto& lines : {audit, log})
+        for (const auto& line : lines) EXPECT_EQ(line.find(secret), std::string::npos) << line;
+}
+
 TEST_F(TcpTest, WhoOneIs) {
     EXPECT_EQ(tcp_get("/api/session").document(),
               json::parse(R"({"name":null,"scopes":["read","metrics"],"login":true})"));
@@ -221,6 +256,131 @@ TEST_F(TcpTest, AListenerThatCannotStartLeavesTheSocketToItsOwner) {
     ASSERT_FALSE(made);
     EXPECT_THAT(made.error().message, StartsWith("cannot start the API on " + own->address()));
     EXPECT_GE(fcntl(own->fd(), F_GETFD), 0);
+}
+
+class FollowedStream final : public feeds::Stream {
+  public:
+    std::optional<std::size_t> read(char* to, std::size_t size) override {
+        const std::size_t n = std::min(size, text.size());
+        text.copy(to, n);
+        text.erase(0, n);
+        return n;
+    }
+    void on_wake(std::function<void()> w) override { wake = std::move(w); }
+    std::string text = "retry: 3000\n\n";
+    std::function<void()> wake;
+};
+
+class FollowTest : public TcpTest {
+  protected:
+    std::unique_ptr<RawClient> follow(const std::string& headers) {
+        control.stream = std::shared_ptr<feeds::Stream>(std::make_shared<FollowedStream>());
+        auto client = RawClient::to_port(port);
+        client->send_later("GET /api/logs/stream HTTP/1.1\r\nHost: " + host + "\r\n" + headers +
+                           "\r\n");
+        EXPECT_TRUE(until([&] {
+            client->turn();
+            return client->seen().find("retry: 3000") != std::string::npos;
+        }));
+        return client;
+    }
+    static bool is_over(RawClient& client) {
+        client.turn();
+        return client.seen().ends_with("0\r\n\r\n");
+    }
+    bool ends(RawClient& client) {
+        return until([&] { return is_over(client); });
+    }
+};
+
+TEST_F(FollowTest, EndsWithItsToken) {
+    const auto stays = follow(bearer(token("other", {api::Scope::Logs})));
+    const auto client = follow(bearer(token("brief", {api::Scope::Logs})));
+    ASSERT_TRUE(api::change_tokens(options.api.tokens_file, [](auto& tokens) -> Status {
+        std::erase_if(tokens, [](const api::Token& t) { return t.name == "brief"; });
+        return Done{};
+    }));
+    EXPECT_TRUE(ends(*client));
+    EXPECT_FALSE(is_over(*stays));
+}
+
+TEST_F(FollowTest, EndsWithItsLogin) {
+    const std::string secret = token("me", {api::Scope::Logs});
+    const auto log_in = [&] {
+        const Answer in = tcp_post("/api/login", "{\"token\":\"" + secret + "\"}");
+        const std::string cookie = in.header("Set-Cookie");
+        return "Cookie: " + cookie.substr(0, cookie.find(';')) + "\r\n";
+    };
+    const std::string first = log_in(), second = log_in();
+    const auto client = follow(first);
+    const auto stays = follow(second);
+    EXPECT_EQ(tcp_post("/api/logout", "{}", first).status, 204);
+    EXPECT_TRUE(ends(*client));
+    EXPECT_FALSE(is_over(*stays));
+}
+
+TEST_F(FollowTest, EndsWhenAReloadAllowsLess) {
+    options.api.anonymous = std::vector<std::string>{"logs"};
+    server->set(options.api);
+    const auto client = follow("");
+    const auto stays = follow(bearer(token("me", {api::Scope::Logs})));
+    options.api.anonymous = std::vector<std::string>{};
+    server->set(options.api);
+    EXPECT_TRUE(ends(*client));
+    EXPECT_FALSE(is_over(*stays));
+}
+
+class TlsTest : public ApiTest {
+  protected:
+    void SetUp() override {
+        ApiTest::SetUp();
+        server.reset();
+        options.listen = {"127.0.0.1:0"};
+        options.api.tls = ApiTlsSpec{folder + "/cert.pem", folder + "/key.pem"};
+        renew();
+        open();
+    }
+    void renew() const {
+        const std::string make = "openssl req -x509 -newkey ec -pkeyopt "
+                                 "ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+                                 " -keyout " +
+                                 folder + "/key.pem -out " + folder + "/cert.pem 2>/dev/null";
+        ASSERT_EQ(std::system(make.c_str()), 0);
+    }
+    std::string certificate() const { return text_of(folder + "/cert.pem"); }
+    static std::string text_of(const std::string& file) {
+        std::ifstream in(file);
+        return {std::istreambuf_iterator<char>(in), {}};
+    }
+    std::string served() { // what a client gets
+        const std::string address = server->addresses().at(0).substr(sizeof "https://" - 1);
+        const std::string ask = "openssl s_client -connect " + address +
+                                " </dev/null 2>/dev/null | openssl x509 > " + folder + "/served";
+        auto asked = std::async(std::launch::async, [&] { return std::system(ask.c_str()); });
+        EXPECT_TRUE(until([&] { return asked.wait_for(0s) == std::future_status::ready; }));
+        return text_of(folder + "/served");
+    }
+};
+
+TEST_F(TlsTest, ACertificateThatTheLibraryRefusesLeavesTheOneOfBefore) {
+    const std::string before = certificate();
+    EXPECT_EQ(served(), before);
+    renew();
+    const std::string good = certificate();
+    // The first of the file is right, and only the library looks at the others.
+    std::ofstream(folder + "/cert.pem", std::ios::app)
+        << "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (std::size_t times = 1; times <= 2; ++times) { // it is not taken for the one in use
+        server->set(options.api);
+        ASSERT_TRUE(until([&] { return log.size() == times; }));
+        EXPECT_THAT(log.back(), HasSubstr("going on with the one of before"));
+        ASSERT_EQ(server->addresses().size(), 1U);
+        EXPECT_EQ(served(), before);
+    }
+    std::ofstream(folder + "/cert.pem") << good;
+    server->set(options.api);
+    EXPECT_TRUE(until([&] { return served() == good; }));
+    EXPECT_EQ(log.size(), 2U);
 }
 
 TEST(TcpSocketTest, AddressesAreReadNotLookedUp) {

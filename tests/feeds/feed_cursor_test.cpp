@@ -45,6 +45,16 @@ TEST(FeedCursor, ThatWasChangedOrCutIsNone) {
     EXPECT_FALSE(decode_cursor(std::string(100'000, 'A')));
 }
 
+TEST(FeedCursor, OfATimeThatNoClockShowsIsNone) {
+    FeedCursor cursor = sample();
+    cursor.time_ms = 253'402'300'799'999;
+    EXPECT_TRUE(decode_cursor(encode(cursor)));
+    for (const std::int64_t time : {std::int64_t{253'402'300'800'000}, std::int64_t{-1}}) {
+        cursor.time_ms = time;
+        EXPECT_FALSE(decode_cursor(encode(cursor))) << time;
+    }
+}
+
 TEST(FeedCursor, KnowsASourceByItsUnitKindAndName) {
     const FeedSource file{FeedSource::Kind::File, "web", "web", "stdout", {}};
     const FeedSource errors{FeedSource::Kind::File, "web", "web.err", "stderr", {}};

@@ -27,12 +27,34 @@ TEST(LineFilter, LooksAtLevelTextAndPattern) {
     EXPECT_FALSE(filter.wants(LogLevel::Info, ""));
     EXPECT_FALSE(filter.wants(std::nullopt, ""));
     LineFilter text;
-    text.literal = "A.b";
+    text.literal = Literal("A.b");
     EXPECT_TRUE(text.wants(std::nullopt, "xa.B"));
     EXPECT_FALSE(text.wants(std::nullopt, "axb"));
     text.pattern = Pattern::compile("x$").value();
     EXPECT_FALSE(text.wants(std::nullopt, "a.b"));
     EXPECT_TRUE(text.wants(std::nullopt, "a.b x"));
+}
+
+TEST(Literal, IsFoundWhereverItIs) {
+    for (const std::string text : {"a", "aa", "ab", "aab", "abab", "abaabab", "aaaa"})
+        for (unsigned bits = 0; bits < 1U << 10; ++bits) {
+            std::string where;
+            for (unsigned i = 0; i < 10; ++i) where += (bits >> i & 1U) != 0 ? 'A' : 'B';
+            std::string lower = where;
+            for (char& c : lower) c = static_cast<char>(c + 32);
+            EXPECT_EQ(Literal(text).found_in(where), lower.find(text) != std::string::npos)
+                << text << " in " << where;
+        }
+    EXPECT_TRUE(Literal().found_in(""));
+    EXPECT_FALSE(Literal("x").found_in(""));
+    EXPECT_TRUE(Literal("GRÜN").found_in("grÜn")) << "other letters as they are";
+    EXPECT_FALSE(Literal("GRÜN").found_in("grün"));
+}
+
+// Takes minutes where each place is tried anew.
+TEST(Literal, IsLookedForInLinearTime) {
+    const std::string line(64U << 20, 'a');
+    EXPECT_FALSE(Literal(std::string(999, 'a') + 'b').found_in(line));
 }
 
 TEST(LineJson, HasEveryFieldAndNullForWhatIsNotKnown) {

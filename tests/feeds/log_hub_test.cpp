@@ -19,6 +19,7 @@ class LogHubTest : public testing::Test, protected test::Turns {
         options.turn_ms = 5;
         options.heartbeat_ms = 50;
         options.look_ms = 20;
+        options.refresh_ms = 40;
         options.client_bytes = 20'000;
         hub.emplace(LogHub::Ports{loop, clock,
                                   [this](const std::string& type) -> Result<LogPlaces> {
@@ -26,10 +27,10 @@ class LogHubTest : public testing::Test, protected test::Turns {
                                       LogPlaces places = folder.places(
                                           type == "all" ? std::vector<std::string>{"web", "db"}
                                                         : std::vector<std::string>{type});
-                                      places.redact = {"secret"};
+                                      places.redact = redact;
                                       return places;
                                   },
-                                  boot},
+                                  boot, [this](const std::string& text) { said.push_back(text); }},
                     options);
     }
     Listener follow(const std::string& type, const std::string& last_id = "",
@@ -43,6 +44,7 @@ class LogHubTest : public testing::Test, protected test::Turns {
         return Listener(client ? *client : nullptr);
     }
     test::LogFolder folder;
+    std::vector<std::string> redact = {"secret"}, said;
     std::optional<LogHub> hub;
 };
 
@@ -134,6 +136,31 @@ TEST_F(LogHubTest, ClientsThatAskForTheSameShareOneEvent) {
     EXPECT_EQ(hub->counts().clients, 2U);
     EXPECT_EQ(one.text.substr(one.text.find("\"line 0\"")).substr(0, 60),
               two.text.substr(two.text.find("\"line 0\"")).substr(0, 60));
+}
+
+TEST_F(LogHubTest, ShowsNothingThatItCannotRedact) {
+    Listener web = follow("web");
+    ASSERT_TRUE(until([&] { return !web.read().empty() && !web.last_id().empty(); }));
+    redact = {"secret", "("};
+    ASSERT_TRUE(until([&] { return !said.empty(); })) << "those that are there go on as before";
+    EXPECT_TRUE(said[0].starts_with("cannot follow the logs: supervisor.api.redact"));
+    folder.write("web", "a secret line\n");
+    ASSERT_TRUE(until([&] { return web.has("\"a [redacted] line\""); }));
+    EXPECT_EQ(said.size(), 1U);
+    FollowQuestion question;
+    question.type = "db";
+    EXPECT_FALSE(hub->follow(question));
+    begin("boot2");
+    EXPECT_FALSE(hub->follow(question)) << "there never was anything else to redact with";
+}
+
+TEST_F(LogHubTest, BeginsNoLineInItsMiddle) {
+    folder.write("web", std::string(2 * kMaxLogLine, 'x') + " a se");
+    Listener web = follow("web", "", 1);
+    ASSERT_TRUE(until([&] { return !web.read().empty() && !web.last_id().empty(); }));
+    folder.write("web", "cret is told\nanother\n");
+    ASSERT_TRUE(until([&] { return web.has("\"another\""); }));
+    EXPECT_FALSE(web.has("cret is told"));
 }
 
 TEST_F(LogHubTest, EndsItsStreams) {

@@ -106,7 +106,7 @@ TEST(LogPage, ASearchThatFindsNothingReadsFourMegabytesAtATime) {
     for (int i = 0; i < 100'000; ++i) lines += "a line of some length that is not wanted\n";
     folder.write("many", "needle\n" + lines + lines);
     LogQuestion question;
-    question.filter.literal = "needle";
+    question.filter.literal = Literal("needle");
     const LogPage first = page(folder.places({"many"}), question);
     EXPECT_TRUE(first.lines.empty());
     EXPECT_TRUE(first.before);
@@ -157,8 +157,49 @@ TEST(LogPage, RedactsBeforeItFilters) {
     places.redact = {"password=\\S+"};
     EXPECT_EQ(texts(page(places, {})), (std::vector<std::string>{"[redacted]", "other"}));
     LogQuestion question;
-    question.filter.literal = "hunter";
+    question.filter.literal = Literal("hunter");
     EXPECT_TRUE(page(places, question).lines.empty());
+}
+
+TEST(LogPage, ACursorThatPointsIntoALineDoesNotCutASecretInTwo) {
+    const LogFolder folder;
+    const std::string first = "one token=abcdefgh! more\n", second = "two token=ijklmnop! more\n";
+    folder.write("web", first + second + "three\n");
+    LogPlaces places = folder.places({"web"});
+    places.redact = {"token=[a-z]{8}!"};
+    LogQuestion question;
+    question.lines = 1;
+    question.before = page(places, question).before;
+    ASSERT_TRUE(question.before);
+    question.lines = 10;
+    FeedPosition& at = question.before->places.begin()->second.at;
+    ASSERT_EQ(at.offset, first.size() + second.size());
+    const std::vector<std::string> both = {"one [redacted] more", "two [redacted] more"};
+    for (at.offset = first.size() + 1; at.offset < first.size() + second.size(); ++at.offset)
+        EXPECT_EQ(texts(page(places, question)), both) << at.offset;
+    at.offset = first.size();
+    EXPECT_EQ(texts(page(places, question)), std::vector<std::string>{both[0]});
+}
+
+TEST(LogPage, ACursorThatPointsIntoAnEndlessLineEndsWithIt) {
+    const LogFolder folder;
+    const std::string line = std::string(kMaxLogLine - 20, 'x') + " token=abcdefgh! more" +
+                             std::string(3 * kMaxLogLine, 'y');
+    folder.write("web", "one\n" + line + "\nthree\n");
+    LogPlaces places = folder.places({"web"});
+    places.redact = {"token=[a-z]{8}!"};
+    LogQuestion question;
+    question.lines = 1;
+    question.before = page(places, question).before;
+    question.lines = 10;
+    FeedPosition& at = question.before->places.begin()->second.at;
+    for (const std::size_t inside : {kMaxLogLine - 5, kMaxLogLine + 1, 3 * kMaxLogLine}) {
+        at.offset = 4 + inside;
+        const auto lines = texts(page(places, question));
+        ASSERT_EQ(lines.size(), 2U) << inside;
+        EXPECT_EQ(lines[0], "one");
+        EXPECT_EQ(lines[1].find("token"), std::string::npos) << inside;
+    }
 }
 
 TEST(LogPage, ACursorDoesNotBringLinesBackThatTimeHasExcluded) {

@@ -14,6 +14,7 @@ import time
 import pytest
 
 from conftest import Fleet, free_port
+from sse import Stream
 
 CHANGE = {"Content-Type": "application/json", "X-Keepwell-Request": "1"}
 UNIT = '[unit.web]\ncommand = ["/bin/sleep", "600"]\n'
@@ -122,14 +123,22 @@ def test_a_token_allows_its_scopes_and_nothing_else(site):
 
 
 def test_a_revoked_token_is_nobody_within_seconds(site):
-    token = site.token("brief", "control")
+    token = site.token("brief", "control,logs")
     assert site.post("/api/services/web/check", token=token).status == 202  # a new one counts at once
     login = site.post("/api/login", json.dumps({"token": token}))
     cookie = login.headers["Set-Cookie"].split(";")[0]
     assert site.post("/api/services/web/check", Cookie=cookie).status == 202
-    site.fleet.ok("token", "revoke", "brief", "-c", site.fleet.config)
-    site.fleet.wait_for(lambda: site.post("/api/services/web/check", Cookie=cookie).status == 401, "the login to end", 20)
-    assert site.post("/api/services/web/check", token=token).status == 401
+    with Stream(("127.0.0.1", site.port), "/api/logs/stream", {"Authorization": f"Bearer {token}"}) as stream, \
+            Stream(("127.0.0.1", site.port), "/api/logs/stream", {"Cookie": cookie}) as by_login, \
+            Stream(("127.0.0.1", site.port), "/api/logs/stream", {"Authorization": f"Bearer {site.tokens['logs']}"}) as other:
+        for each in (stream, by_login, other):
+            each.wait(lambda: each.status == 200 and each.events, "the streams")
+        site.fleet.ok("token", "revoke", "brief", "-c", site.fleet.config)
+        site.fleet.wait_for(lambda: site.post("/api/services/web/check", Cookie=cookie).status == 401, "the login to end", 20)
+        assert site.post("/api/services/web/check", token=token).status == 401
+        site.fleet.wait_for(lambda: stream.ended or stream.clean, "the end of the stream", 30)
+        site.fleet.wait_for(lambda: by_login.ended or by_login.clean, "the end of the login's stream", 30)
+        assert not other.ended and not other.clean
 
 
 def test_tokens_are_kept_as_hashes_for_their_owner_alone(site):
@@ -249,6 +258,10 @@ def test_each_change_leaves_an_audit_line(site):
     site.fleet.wait_for(lambda: re.search(r"audit: uid \d+ \(pid \d+\): /api/actions .*: 202", site.said()), "the line of the socket")
     assert re.search(r"audit: token t-control \(127\.0\.0\.1\): /api/services/web/check \{\}: 202", site.said())
     assert re.search(r"audit: token t-read \(127\.0\.0\.1\): /api/services/web/stop \{\}: 403", site.said())
+    for path in ("/login", "/api/log%69n", "/api/login?x=/beat"):
+        site.post(path, json.dumps({"token": site.tokens["read"]}))
+    site.post("/api/services/web/check?x=/beat", token=site.tokens["control"])
+    site.fleet.wait_for(lambda: re.search(r"audit: token t-control .*: /api/services/web/check\?x=/beat \{\}: 202", site.said()), "that line, too")
     assert all(token not in site.said() for token in site.tokens.values())
     assert "token t-control (127.0.0.1)" in site.fleet.ok("events", "-n", "200")
 
@@ -376,6 +389,16 @@ def test_https_takes_a_new_certificate_at_a_reload(tmp_path):
         site.fleet.ok("reload")
         site.fleet.wait_for(lambda: "going on with the one of before" in site.said(), "the complaint", 20)
         assert site.get("/api/status").status == 200
+        served = ssl.get_server_certificate(("127.0.0.1", site.port))
+        certificate(tmp_path, "served")
+        good = cert.read_text()
+        cert.write_text(good + "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+        site.fleet.ok("reload")
+        site.fleet.wait_for(lambda: site.said().count("going on with the one of before") == 2, "the library's complaint", 20)
+        assert ssl.get_server_certificate(("127.0.0.1", site.port)) == served
+        cert.write_text(good)
+        site.fleet.ok("reload")
+        site.fleet.wait_for(lambda: ssl.get_server_certificate(("127.0.0.1", site.port)) == good, "the certificate mended", 30)
     finally:
         site.fleet.close()
 

@@ -60,6 +60,17 @@ TEST_F(Lanes, AHungDiskHoldsUpNoOtherWork) {
     EXPECT_LE(hung, 3);
 }
 
+TEST_F(Lanes, ManyReadersOfLogsHoldUpNobodyElse) {
+    for (int i = 0; i < 40; ++i) offload.run(Offload::Lane::Logs, hang(), [] {});
+    bool disk = false, file = false;
+    offload.run(
+        Offload::Lane::Disk, [] {}, [&] { disk = true; });
+    const auto state = uv::run_in_pool(
+        loop, [] {}, [&] { file = true; });
+    EXPECT_TRUE(run_until(loop, [&] { return disk && file; }));
+    EXPECT_LE(hung, 2);
+}
+
 TEST_F(Lanes, CancelTellsWhetherItHadBegun) {
     std::vector<OffloadId> ids;
     bool told = false;

@@ -10,7 +10,7 @@ namespace keepwell {
 using OffloadId = std::uint64_t; // 0 = none
 class Offload {
   public:
-    enum class Lane { Proc, Disk, Bus };
+    enum class Lane { Proc, Disk, Bus, Logs };
     virtual ~Offload() = default;
     virtual OffloadId run(Lane, std::function<void()> work, std::function<void()> done) = 0;
     // done is not called any more. False: the work had not begun, and never will.
