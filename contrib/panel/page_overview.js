@@ -4,7 +4,7 @@ import {h, memo} from './dom.js';
 import {bar, spark} from './charts.js';
 import {icon} from './icons.js';
 import {ago, button, count, empty, field, link, logsHref, menu, nameOf, state, timer, unitHref} from './parts.js';
-import {bytes, clock, duration, headline, isProblem, look, ms, next, onlyWatched, padded, percent, plural, rank, rate, reason, shortDuration, spoken, time, title, visible} from './words.js';
+import {bytes, clock, duration, headline, isProblem, look, ms, needsYou, next, onlyWatched, padded, percent, plural, rank, rate, reason, shortDuration, spoken, time, title, visible} from './words.js';
 
 const TALLY = [['ok', 'ok', 'ok', 'healthy'], ['degraded', 'warn', 'warn', 'degraded'], ['down', 'down', 'down', 'down'], ['waiting', 'hold', 'hold', 'waiting'],
   ['unknown', 'mute', 'mute', 'unknown'], ['paused', 'pause', 'pause', 'paused'], ['off', 'mute', 'stop', 'stopped']];
@@ -44,7 +44,7 @@ function sentence(app, head) {
 
 function problems(app) {
   const {doc, list} = app.store;
-  const order = app.order('problems', list.filter(isProblem).sort((a, b) => rank(a) - rank(b) || time(b.health_since ?? b.state_since) - time(a.health_since ?? a.state_since)).map((v) => v.key));
+  const order = app.order('problems', list.filter(isProblem).sort((a, b) => rank(a) - rank(b) || needsYou(b) - needsYou(a) || time(b.health_since ?? b.state_since) - time(a.health_since ?? a.state_since)).map((v) => v.key));
   const bad = order.map((key) => app.store.unit(key)).filter((v) => v && isProblem(v));
   const shown = bad.slice(0, app.store.param('all') ? bad.length : 50);
   return h('section', {class: 'sec', 'aria-label': 'Problems', key: 'problems'}, bad.length
@@ -134,7 +134,7 @@ function services(app) {
 }
 function group(app, name, all, units) {
   const good = all.filter((v) => rank(v) === 9).length, meant = all.filter((v) => rank(v) !== 8).length, folded = app.store.listParam('fold').includes(name || '-');
-  const words = meant === 0 ? 'none is meant to run' : good === meant ? `all ${good} healthy` : `${good} of ${meant} healthy`;
+  const words = meant === 0 ? 'none is meant to run' : good === meant ? (meant === 1 ? 'healthy' : `all ${good} healthy`) : `${good} of ${meant} healthy`;
   return h('details', {class: 'grp', key: 'group ' + name, open: !folded, ontoggle: (event) => {
     const now = !event.currentTarget.open;
     if (now !== app.store.listParam('fold').includes(name || '-')) app.store.toggleInParam('fold', name || '-', now);

@@ -63,6 +63,8 @@ const VERDICTS = {healthy: ['ok', 'ok', 'Healthy'], degraded: ['warn', 'warn', '
 export const title = (unit) => visible(unit.name || unit.key);
 /** Nobody starts it here: whether it is there is looked at, no more. */
 export const onlyWatched = (v) => v.kind === 'external' || (v.kind === 'match' && v.heal === false);
+/** keepwell has given up on it. */
+export const needsYou = (v) => v.state === 'failed' && !onlyWatched(v);
 export const stoppedOnPurpose = (v) => v.desired_state === 'stopped' && (v.state === 'stopped' || v.state === 'completed');
 
 /** [colour, icon, word, second word]: the first word is the verdict, the second the lifecycle unless it is plain "running". */
@@ -172,7 +174,7 @@ export function headline(doc) {
   const calm = !meant ? 'Nothing is meant to run' : paused ? `${plural(meant - paused, 'service')} healthy, ${paused} paused` : meant === 1 ? 'The one service is healthy' : `All ${meant} services are healthy`;
   const tries = all.filter((v) => rank(v) < 2 && !v.paused).map((v) => v.restarts.next_attempt_at).filter(Boolean).sort();
   return {title: parts.join(', ') || calm, bad: down + degraded + waiting + unknown, down, degraded, waiting, unknown, paused, off,
-    ok: count((v) => rank(v) === 9), at: tries[0], needs: all.filter((v) => v.state === 'failed' && !onlyWatched(v)).length};
+    ok: count((v) => rank(v) === 9), at: tries[0], needs: count(needsYou)};
 }
 /** One sentence for a change of verdict, for those who listen; '' when nothing is to be said. */
 export function announcement(before, after, doc) {
