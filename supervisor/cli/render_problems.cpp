@@ -73,8 +73,7 @@ std::string next_step(const Json& unit, std::int64_t now_ms) {
     }
     if (state == "failed" && only_watched(unit))
         return "Only watched: it is up again when its process is there";
-    if (state == "failed")
-        return "Nothing is tried any more: keepwell why " + key + ", then keepwell start " + key;
+    if (state == "failed") return "Given up: keepwell why " + key + ", then keepwell start " + key;
     if (state == "starting" || state == "stopping") return "Being restarted: " + state;
     return "keepwell why " + key + " tells what was seen";
 }

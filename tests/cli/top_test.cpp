@@ -133,6 +133,11 @@ TEST_F(TopView, WhatIsOnlyWatchedWaitsForNobody) {
     EXPECT_THAT(text, HasSubstr("Only watched: it is up again when its process is there"));
     EXPECT_THAT(text, HasSubstr("keepwell watches it."));
     EXPECT_THAT(text, Not(HasSubstr("keepwell start a")));
+    model.status(Json::parse(R"({"services":{"a":{"key":"a","kind":"child","heal":true,"state":)"
+                             R"("failed","desired_state":"running","health":{"status":"down"}}}})")
+                     .value(),
+                 kNow);
+    EXPECT_THAT(screen(), HasSubstr("Given up: keepwell why a, then keepwell start a"));
 }
 
 TEST_F(TopView, WhatDoesNotFitIsCountedAndASmallScreenIsTheTableAlone) {
