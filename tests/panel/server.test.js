@@ -156,7 +156,7 @@ test('a rebound host name, a foreign page, a forged change: nothing', async () =
 test('behind nginx with contrib/nginx/proxy.conf: login, streams without delay, also below a path', async () => {
   const other = await Fleet.listening();
   try {
-    other.write('[unit.web]\nname = "Behind"\ncommand = ["/bin/sleep", "10000"]\n[policy.default]\nbackoff = { initial = "20s", max = "20s", jitter = 0.0 }\n', {supervisor: '[supervisor.api]\nbehind_proxy = true\n'});
+    other.write('[unit.web]\nname = "Behind"\ncommand = ["/bin/sleep", "10000"]\n[policy.default]\nbackoff = { initial = "20s", max = "20s", jitter = 0.0 }\n', {supervisor: '[supervisor.api]\nbehind_proxy = true\n[supervisor.history]\nenabled = false\n'});
     await other.start();
     const proxy = await proxyServer(other.dir, `127.0.0.1:${other.port}`);
     try {
@@ -170,6 +170,10 @@ test('behind nginx with contrib/nginx/proxy.conf: login, streams without delay, 
       // By the stream: the reading every 15 s would be too late for a wait of 8.
       await until(async () => /1 service down/.test(await text(page)), 'the change', 8);
       assert.ok(await page.evaluate(() => window.sameDocument));
+      for (const hash of ['#/history', '#/history/web']) {
+        await page.evaluate((x) => { location.hash = x; }, hash);
+        await shows(page, /(?<!cannot read.*)Cannot read the history: it is switched off/i);
+      }
       assert.deepEqual(await page.done(), []);
     } finally {
       await proxy.close();
