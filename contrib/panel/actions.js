@@ -1,6 +1,6 @@
 // What a button does: one POST, then the action is followed to its end and the result is told. Changes that stop something
 // are asked about first.
-import {title} from './words.js';
+import {failure, title} from './words.js';
 
 const SAID = {start: 'started', stop: 'stopped', restart: 'restarted', reload: 'reloaded', check: 'checked', pause: 'paused', resume: 'resumed', reset: 'reset'};
 const DOING = {start: 'Starting', stop: 'Stopping', restart: 'Restarting', reload: 'Reloading', check: 'Checking', pause: 'Pausing', resume: 'Resuming', reset: 'Resetting'};
@@ -20,7 +20,7 @@ export class Actions {
   /** Runs a verb on a unit; resolves when it is over. */
   async run(verb, key, body = {}) {
     const name = this.#name(key), {ok, message} = await this.#follow(key + ' ' + verb, () => this.#app.source.post(`api/services/${encodeURIComponent(key)}/${verb}`, body));
-    this.#app.toast(ok ? `${name} ${SAID[verb]}` : `Cannot ${verb} ${name}: ${message}`, ok ? 'ok' : 'down');
+    this.#app.toast(ok ? `${name} ${SAID[verb]}` : failure(`Cannot ${verb} ${name}`, message), ok ? 'ok' : 'down');
     return ok;
   }
   async confirmed(verb, key, text) {
@@ -28,11 +28,11 @@ export class Actions {
   }
   async check(key, id, verb) {
     const {ok, message} = await this.#follow(`${key} ${id} ${verb}`, () => this.#app.source.post(`api/checks/${encodeURIComponent(key)}/${encodeURIComponent(id)}/${verb}`));
-    if (!ok) this.#app.toast(`Cannot ${verb} the check ${id}: ${message}`, 'down');
+    if (!ok) this.#app.toast(failure(`Cannot ${verb} the check ${id}`, message), 'down');
   }
   async alert(id, verb, body = {}) {
     const {ok, message} = await this.#follow(`alert ${id} ${verb}`, () => this.#app.source.post(`api/alerts/${encodeURIComponent(id)}/${verb}`, body));
-    this.#app.toast(ok ? (verb === 'ack' ? 'Acknowledged' : 'Silenced') : `Cannot ${verb} the alert: ${message}`, ok ? 'ok' : 'down');
+    this.#app.toast(ok ? (verb === 'ack' ? 'Acknowledged' : 'Silenced') : failure(`Cannot ${verb} the alert`, message), ok ? 'ok' : 'down');
   }
 
   #name(key) {

@@ -25,13 +25,10 @@ const PATHS = {
   plug: 'M5.5 2v3.5M10.5 2v3.5M3.5 5.5h9V8a4.5 4.5 0 0 1-9 0ZM8 12.5V15',
   inbox: 'M2 9.5 4 3h8l2 6.5V13H2ZM2 9.5h3.5l1 1.6h3l1-1.6H14',
   info: 'M8 1.8a6.2 6.2 0 1 0 0 12.4A6.2 6.2 0 0 0 8 1.8M8 7.4v3.6M8 5v.1',
-  auto: 'M2.5 4h11v7h-11ZM6 13.5h4',
   save: 'M8 2.5v7M5 6.8l3 3 3-3M2.8 13h10.4',
   lock: 'M4 7.4h8V13H4ZM5.6 7.4V5.2a2.4 2.4 0 0 1 4.8 0v2.2',
-  host: 'M2.5 3h11v4h-11ZM2.5 9h11v4h-11ZM5 5h.1M5 11h.1',
   key: 'M10.6 2.4a3 3 0 1 0 0 6 3 3 0 0 0 0-6M8.4 7.6 2.8 13.2M4.8 11.2l1.8 1.8',
 };
-export const NAMES = Object.keys(PATHS);
 
 export function icon(name, cls = '') {
   return s('svg', {class: cls ? 'ico ' + cls : 'ico', viewBox: '0 0 16 16', 'aria-hidden': 'true'}, s('path', {d: PATHS[name] || PATHS.dot}));

@@ -8,6 +8,8 @@ const COLORS = {critical: 'down', error: 'down', warning: 'warn', info: 'mute', 
 export const LEVELS = [['error', 'error'], ['warn', 'warning'], ['info', 'info'], ['debug', 'debug']];
 const levelOf = (word) => (word === 'warn' ? 'warning' : COLORS[word] ? word : '');
 export const MOST = 5000;
+/** The last `room` of them. */
+export const newest = (lines, room) => lines.slice(Math.max(0, lines.length - Math.max(0, room)));
 
 /** A line as a description; `mark` finds the part to mark: (text) → [from, to] or null. */
 export function logLine(l, {key, unit = false, mark = null} = {}) {
@@ -72,9 +74,9 @@ export class LogRing {
     if (this.#waiting.length > MOST) this.#waiting.splice(0, this.#waiting.length - MOST);
     this.#frame ||= requestAnimationFrame(() => this.#draw());
   }
-  /** Older lines in front. */
+  /** Older lines in front, as many as there is room for. */
   addBefore(lines) {
-    const room = Math.max(0, MOST - this.count), part = lines.slice(-room), height = this.#box.scrollHeight, top = this.#box.scrollTop;
+    const part = newest(lines, MOST - this.count), height = this.#box.scrollHeight, top = this.#box.scrollTop;
     this.#list.prepend(...part.map((l) => this.#element(l)));
     this.count += part.length;
     this.#box.scrollTop = top + this.#box.scrollHeight - height;

@@ -7,7 +7,7 @@ import {fleet} from './page_fleet.js';
 import {history} from './page_history.js';
 import {LoginPage} from './page_login.js';
 import {LogsPage} from './page_logs.js';
-import {overview} from './page_overview.js';
+import {justLookedAt, overview} from './page_overview.js';
 import {service} from './page_service.js';
 import {empty, skeleton} from './parts.js';
 import {Source} from './source.js';
@@ -199,7 +199,7 @@ class App {
   #focused() { return this.store.route.page === 's' ? this.store.route.arg : document.activeElement?.closest?.('[data-key]')?.dataset.key; }
   #restart() {
     const key = this.#focused(), unit = key && this.store.unit(key);
-    if (unit && this.canControl && unit.kind !== 'external') this.actions.confirmed('restart', key, 'It is stopped and started again.');
+    if (unit && this.canControl && !justLookedAt(unit)) this.actions.confirmed('restart', key, 'It is stopped and started again.');
   }
   #logsOf() {
     if (!this.canLogs) return;

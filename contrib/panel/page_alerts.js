@@ -2,7 +2,7 @@
 import {h} from './dom.js';
 import {icon} from './icons.js';
 import {button, menu, note, skeleton, unitHref} from './parts.js';
-import {clock, plural, visible} from './words.js';
+import {clock, failure, plural, visible} from './words.js';
 
 const SEVERITY = {critical: ['down', 'down'], error: ['down', 'down'], warning: ['warn', 'warn'], info: ['hold', 'info']};
 const TIMES = ['not sent', 'sent once', 'sent twice'];
@@ -16,11 +16,11 @@ export function alerts(app) {
   const firing = all.filter(needsSomebody), acked = all.filter((a) => a.state === 'firing' && a.acked), held = all.filter((a) => a.state === 'suppressed' || a.suppressed_by);
   const rest = all.filter((a) => !firing.includes(a) && !acked.includes(a) && !held.includes(a));
   const evaluated = answer?.data ? answer.data.evaluated !== false : all.length > 0;
-  if (!all.length && !resolved.length && !evaluated) return [title('Alerts', 'No rules are evaluated here.'), h('div', {class: 'card calm s-mute', key: 'none'}, icon('bell', 'st'), h('span', {}, 'This keepwell does not raise alerts yet. What is wrong stands on the overview; Prometheus rules for the metrics come with keepwell.'))];
+  if (!all.length && !resolved.length && !evaluated) return [title('Alerts', 'No rules are evaluated here.'), h('div', {class: 'card calm s-mute', key: 'none'}, icon('bell', 'st'), h('span', {}, 'keepwell raises no alerts itself: what is wrong stands on the overview. Alert rules for Prometheus come with it, in /usr/share/doc/keepwell/prometheus.'))];
   return [title(firing.length ? `${plural(firing.length, 'alert')} ${firing.length === 1 ? 'needs' : 'need'} you` : 'No alert needs you', held.length ? 'Held back alerts are never sent, they end with their cause.' : ''),
     all.length + resolved.length ? null : h('div', {class: 'card calm s-ok', key: 'none'}, icon('ok', 'st'), h('span', {}, 'Nothing fires and nothing has lately.')),
     list(app, 'Firing', firing), list(app, 'Acknowledged', acked), list(app, 'Held back', held), list(app, 'Pending', rest), list(app, 'Resolved', resolved.slice(0, 50), true),
-    answer && !answer.data ? note(`Cannot read the alerts: ${answer.error}`) : null];
+    answer && !answer.data ? note(failure('Cannot read the alerts', answer.error)) : null];
 }
 const title = (text, more) => h('div', {class: 'lead', key: 'lead'}, h('div', {class: 'grow'}, h('h1', {}, text), more ? h('p', {}, more) : null));
 const list = (app, text, all, over) => (all.length ? h('section', {class: 'sec', key: text}, h('h2', {}, text, h('span', {class: 'i3'}, ' ' + all.length)), h('ul', {class: 'card dim'}, all.map((a) => item(app, a, over)))) : null);

@@ -4,7 +4,7 @@ import {h, memo} from './dom.js';
 import {bar, chart} from './charts.js';
 import {barLetters, dayLetters, historyPath, ratioOf, ratios, series} from './history_data.js';
 import {empty, field, link, note, section, segments, skeleton, state, unitHref} from './parts.js';
-import {bytes, clock, day, fullTime, percent, plural, title, visible} from './words.js';
+import {bytes, clock, cpu, day, failure, fullTime, percent, plural, title, visible} from './words.js';
 
 const RANGES = [['1h', '1 h'], ['24h', '24 h'], ['7d', '7 d'], ['90d', '90 d']];
 
@@ -31,7 +31,7 @@ async function pump(app) {
     queue.running++;
     app.source.get(historyPath(key, '90d')).then((answer) => {
       queue.running--;
-      queue.wanted.set(key, {data: answer.data, ok: answer.ok, status: answer.status, error: answer.error, at: Date.now()});
+      queue.wanted.set(key, {data: answer.ok ? answer.data : null, code: answer.code, error: answer.error, at: Date.now()});
       app.render();
       pump(app);
     });
@@ -52,7 +52,7 @@ function everything(app) {
   const {store} = app, find = store.param('q').toLowerCase(), list = store.list.filter((v) => !find || `${v.name} ${v.key} ${v.group}`.toLowerCase().includes(find));
   for (const [key, x] of queue.wanted) if (x?.at && Date.now() - x.at > 300e3) queue.wanted.set(key, null);
   const first = [...queue.wanted.values()].find((x) => x?.at);
-  if (first && !first.ok && first.status === 404) return [head('History'), note('This keepwell keeps no history.')];
+  if (first?.code === 'no_history') return [head('History'), note(failure('Cannot read the history', first.error))];
   return [head('History', 'The last 90 days of every service; each bar is the worst of the day.'),
     h('section', {class: 'sec', key: 'all', 'aria-label': 'All services'}, h('div', {class: 'sec-h'}, h('h2', {class: 'grow'}, plural(list.length, 'service')), field({class: 'field q', type: 'search', placeholder: 'Filter services', 'aria-label': 'Filter services', value: store.param('q'), oninput: (event) => store.setParam('q', event.currentTarget.value)})),
       list.length ? h('ul', {class: 'card hist'}, list.map((v) => historyRow(app, v))) : note('No service matches.'))];
@@ -63,7 +63,7 @@ function historyRow(app, v) {
   return memo(v.key, [v.name, v.health.status, v.state, v.paused, answer?.at].join('|'), () => {
     const days = answer?.data ? dayLetters(answer.data) : null, ratio = ratios(v, answer?.data);
     return h('li', {key: v.key, 'data-key': v.key, ref: (el) => watch(app, el, v.key)}, h('div', {class: 'two name'}, h('a', {href: `#/history/${encodeURIComponent(v.key)}`}, title(v)), h('small', {}, state(v))),
-      days ? bar(days.text, {slots: 90, cls: 'beat', unit: 'day', what: 'last 90 days', at: days.at}) : answer?.at ? h('span', {class: 'i3 sm'}, `Cannot read it: ${answer.error}`) : h('div', {class: 'sk', 'aria-hidden': 'true'}),
+      days ? bar(days.text, {slots: 90, cls: 'beat', unit: 'day', what: 'last 90 days', at: days.at}) : answer?.at ? h('span', {class: 'i3 sm'}, failure('Cannot read it', answer.error)) : h('div', {class: 'sk', 'aria-hidden': 'true'}),
       h('span', {class: 'ratios'}, ratio.map(([k, r]) => h('span', {key: k}, h('span', {class: 'i3'}, k), ' ' + percent(r)))));
   }, {tag: 'li', attrs: {}, lazy: true});
 }
@@ -73,7 +73,7 @@ function one(app, v) {
   const top = h('div', {key: 'top'}, h('nav', {class: 'crumb', 'aria-label': 'Breadcrumb'}, h('a', {href: '#/history'}, 'History'), h('span', {'aria-hidden': 'true'}, '/'), h('a', {href: unitHref(v.key)}, 'Service page')),
     h('div', {class: 'title'}, h('h1', {class: 'grow'}, title(v), state(v, true)), segments('Range', RANGES, range, (x) => app.store.setParam('range', x === '24h' ? '' : x))));
   if (!answer) return [top, skeleton(5)];
-  if (!answer.data) return [top, note(answer.status === 404 ? 'This keepwell keeps no history.' : `Cannot read the history: ${answer.error}`)];
+  if (!answer.data) return [top, note(failure('Cannot read the history', answer.error))];
   const data = answer.data, words = range === '1h' || range === '24h' ? clock : (t) => day(t), points = data.points || [];
   if (!points.length) return [top, note('Nothing has been kept for this range yet. The first minute comes after a minute.')];
   const bars = range === '90d' ? dayLetters(data) : barLetters(data), limit = v.checks.find((c) => c.slow_ms != null)?.slow_ms ?? null;
@@ -83,7 +83,7 @@ function one(app, v) {
   };
   return [top, section('Availability', h('span', {class: 'ratios'}, h('span', {}, h('span', {class: 'i3'}, 'in this range'), ' ' + percent(data.uptime_ratio ?? ratioOf(points)))),
     h('div', {class: 'card days'}, bar(bars.text, {slots: bars.slots, cls: 'beat90', unit: range === '90d' ? 'day' : 'time', what: `range ${range}`, at: bars.at}), h('div', {class: 'ends'}, h('span', {}, words(bars.at(0))), h('span', {}, 'each bar: the worst in it'), h('span', {}, 'now')))),
-  plot('Latency', 'latency_ms', {limit, cls: 's-' + (v.health.status === 'degraded' ? 'warn' : 'hold')}), plot('CPU', 'cpu_percent', {format: (x) => x.toFixed(x < 10 ? 1 : 0) + ' %'}), plot('Memory', 'memory_bytes', {format: bytes}), changes(app, data)];
+  plot('Latency', 'latency_ms', {limit, cls: 's-' + (v.health.status === 'degraded' ? 'warn' : 'hold')}), plot('CPU', 'cpu_percent', {format: cpu}), plot('Memory', 'memory_bytes', {format: bytes}), changes(app, data)];
 }
 function changes(app, data) {
   const all = [...(data.changes || [])].reverse().slice(0, 60);

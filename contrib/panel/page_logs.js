@@ -2,9 +2,9 @@
 // are drawn by the ring. Pause keeps what comes for later; a gap is said where it is.
 import {h} from './dom.js';
 import {icon} from './icons.js';
-import {LEVELS, LogRing, marker} from './log_view.js';
+import {LEVELS, LogRing, MOST, marker} from './log_view.js';
 import {button, empty, field, segments} from './parts.js';
-import {capital, plural, title} from './words.js';
+import {failure, plural, title} from './words.js';
 
 const SINCE = [['', 'the last lines'], ['5m', 'last 5 min'], ['1h', 'last hour'], ['24h', 'last 24 h'], ['7d', 'last 7 days']];
 const SECONDS = {'5m': 300, '1h': 3600, '24h': 86400, '7d': 604800};
@@ -39,7 +39,7 @@ export class LogsPage {
       h('select', {class: 'field', 'aria-label': 'Since', value: store.param('since'), onchange: (event) => store.setParam('since', event.currentTarget.value)}, SINCE.map(([value, text]) => h('option', {value, key: value}, text))),
       button(this.#ring.paused ? 'Follow' : 'Pause', {icon: this.#ring.paused ? 'play' : 'pause', 'aria-pressed': String(this.#ring.paused), onclick: () => this.#pause(!this.#ring.paused)}),
       h('a', {class: 'btn ghost', href: this.#app.source.base + 'api/logs?' + this.#query({lines: 1000, format: 'text'}), download: `${store.param('unit') || 'keepwell'}.log`}, icon('save'), 'Download'),
-      this.#older.cursor ? button('Older', {cls: 'ghost', busy: this.#older.busy, onclick: () => this.#readOlder()}) : null);
+      this.#older.cursor && this.#ring.count < MOST ? button('Older', {cls: 'ghost', busy: this.#older.busy, onclick: () => this.#readOlder()}) : null);
   }
 
   #query(extra = {}) {
@@ -66,7 +66,7 @@ export class LogsPage {
     if (asked !== this.#asked) return;
     this.#state = 'open';
     if (!answer.ok) {
-      this.#error = answer.status === 404 ? 'This keepwell serves no logs here.' : capital(answer.error);
+      this.#error = failure('Cannot read the logs', answer.error);
       this.#app.render();
       return;
     }
@@ -112,7 +112,7 @@ export class LogsPage {
     if (answer.ok) {
       this.#older.cursor = answer.data.cursor?.before ?? null;
       this.#ring.addBefore(linesOf(answer.data));
-    } else this.#app.toast('Cannot read older lines: ' + answer.error, 'down');
+    } else this.#app.toast(failure('Cannot read older lines', answer.error), 'down');
     this.#app.render();
   }
 

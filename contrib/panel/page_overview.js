@@ -4,16 +4,23 @@ import {h, memo} from './dom.js';
 import {bar, spark} from './charts.js';
 import {icon} from './icons.js';
 import {ago, button, count, empty, field, link, logsHref, menu, nameOf, state, timer, unitHref} from './parts.js';
-import {bytes, clock, duration, headline, isProblem, look, ms, next, padded, percent, plural, rank, rate, reason, shortDuration, spoken, time, title, visible} from './words.js';
+import {bytes, clock, duration, headline, isProblem, look, ms, needsYou, next, onlyWatched, padded, percent, plural, rank, rate, reason, shortDuration, spoken, time, title, visible} from './words.js';
 
 const TALLY = [['ok', 'ok', 'ok', 'healthy'], ['degraded', 'warn', 'warn', 'degraded'], ['down', 'down', 'down', 'down'], ['waiting', 'hold', 'hold', 'waiting'],
   ['unknown', 'mute', 'mute', 'unknown'], ['paused', 'pause', 'pause', 'paused'], ['off', 'mute', 'stop', 'stopped']];
 const OF_RANK = {0: 'down', 2: 'degraded', 3: 'paused', 8: 'off', 9: 'ok'};
 const kindOf = (v) => (rank(v) === 1 ? (v.state === 'waiting' ? 'waiting' : 'unknown') : OF_RANK[rank(v)]);
 
+const EXAMPLE = `# /etc/keepwell/conf.d/web.toml
+[unit.web]
+command    = ["/usr/bin/python3", "-m", "http.server", "8000"]
+check.http = { url = "http://127.0.0.1:8000/" }
+
+# then: keepwell reload`;
+
 export function overview(app) {
   const {store} = app;
-  if (!store.list.length) return [empty('inbox', 'No services yet', 'keepwell runs and has nothing to look after. Add a unit and reload:', {pre: '[unit.web]\ncommand = "gunicorn app:app"\n\nkeepwell reload'})];
+  if (!store.list.length) return [empty('inbox', 'No services yet', 'keepwell runs and has nothing to look after. Add a unit and reload:', {pre: EXAMPLE})];
   return [lead(app), problems(app), hostStrip(store.doc), services(app)];
 }
 
@@ -37,7 +44,7 @@ function sentence(app, head) {
 
 function problems(app) {
   const {doc, list} = app.store;
-  const order = app.order('problems', list.filter(isProblem).sort((a, b) => rank(a) - rank(b) || time(b.health_since ?? b.state_since) - time(a.health_since ?? a.state_since)).map((v) => v.key));
+  const order = app.order('problems', list.filter(isProblem).sort((a, b) => rank(a) - rank(b) || needsYou(b) - needsYou(a) || time(b.health_since ?? b.state_since) - time(a.health_since ?? a.state_since)).map((v) => v.key));
   const bad = order.map((key) => app.store.unit(key)).filter((v) => v && isProblem(v));
   const shown = bad.slice(0, app.store.param('all') ? bad.length : 50);
   return h('section', {class: 'sec', 'aria-label': 'Problems', key: 'problems'}, bad.length
@@ -68,9 +75,11 @@ function problemActions(app, v) {
 export function act(app, v, verb, text, attrs = {}) {
   return button(app.actions.isBusy(v.key, verb) ? `${text}…` : text, {busy: app.actions.isBusy(v.key, verb), onclick: () => app.actions.run(verb, v.key), ...attrs});
 }
-/** The one button that helps: by state. */
+/** Start and restart can do nothing for it now. What was stopped by hand is looked for again from its start on. */
+export const justLookedAt = (v) => v.kind === 'external' || (onlyWatched(v) && v.desired_state !== 'stopped');
+/** The one button that helps, by state; null where none does. */
 export function mainAction(app, v, cls = '') {
-  if (v.kind === 'external') return act(app, v, 'check', 'Check now', {cls});
+  if (justLookedAt(v)) return v.checks.length ? act(app, v, 'check', 'Check now', {cls}) : null;
   if (v.state === 'failed') return act(app, v, 'reset', 'Reset', {cls});
   if (v.state === 'backoff' || v.state === 'cooldown') return act(app, v, 'start', 'Try now', {cls, onclick: () => app.actions.run('restart', v.key)});
   if (v.desired_state === 'stopped') return act(app, v, 'start', 'Start', {cls});
@@ -125,7 +134,7 @@ function services(app) {
 }
 function group(app, name, all, units) {
   const good = all.filter((v) => rank(v) === 9).length, meant = all.filter((v) => rank(v) !== 8).length, folded = app.store.listParam('fold').includes(name || '-');
-  const words = meant === 0 ? 'none is meant to run' : good === meant ? `all ${good} healthy` : `${good} of ${meant} healthy`;
+  const words = meant === 0 ? 'none is meant to run' : good === meant ? (meant === 1 ? 'healthy' : `all ${good} healthy`) : `${good} of ${meant} healthy`;
   return h('details', {class: 'grp', key: 'group ' + name, open: !folded, ontoggle: (event) => {
     const now = !event.currentTarget.open;
     if (now !== app.store.listParam('fold').includes(name || '-')) app.store.toggleInParam('fold', name || '-', now);

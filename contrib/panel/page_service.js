@@ -5,10 +5,10 @@ import {bar, chart} from './charts.js';
 import {icon} from './icons.js';
 import {logLine} from './log_view.js';
 import {linesOf} from './page_logs.js';
-import {act, mainAction, pauseMenu, stepTime} from './page_overview.js';
+import {act, justLookedAt, mainAction, pauseMenu, stepTime} from './page_overview.js';
 import {ago, button, counter, empty, link, logsHref, menu, nameOf, note, section, segments, skeleton, state, timer, unitHref} from './parts.js';
 import {RANGES, dayLetters, historyPath, ratios, series} from './history_data.js';
-import {bytes, clock, compact, clockSeconds, duration, fullTime, isProblem, lastExit, look, ms, next, padded, percent, rank, reason, spoken, stoppedOnPurpose, time, title, visible} from './words.js';
+import {bytes, clock, compact, clockSeconds, duration, fullTime, failure, isProblem, lastExit, look, ms, next, padded, percent, rank, reason, spoken, stoppedOnPurpose, time, title, visible} from './words.js';
 
 export function service(app) {
   const v = app.store.unit(app.store.route.arg);
@@ -26,13 +26,14 @@ function head(app, v) {
       doing ? h('span', {class: 'chip'}, doing + '…') : null), v.description ? h('p', {class: 'i2 about'}, visible(v.description)) : null), app.canControl ? h('div', {class: 'acts'}, buttons(app, v)) : null)];
 }
 function buttons(app, v) {
-  const external = v.kind === 'external', running = v.desired_state === 'running' && v.state !== 'failed';
+  const external = v.kind === 'external', looked = justLookedAt(v), running = v.desired_state === 'running' && v.state !== 'failed';
   return [mainAction(app, v, rank(v) === 0 ? 'primary' : ''),
-    external || !v.checks.length ? null : act(app, v, 'check', 'Check now', {icon: 'retry'}),
+    looked || !v.checks.length ? null : act(app, v, 'check', 'Check now', {icon: 'retry'}),
     v.paused ? act(app, v, 'resume', 'Resume') : pauseMenu(app, v),
     external ? null : menu(icon('more'), [
-      running ? ['Stop', () => app.actions.confirmed('stop', v.key, 'It stays stopped until somebody starts it again.')] : ['Start', () => app.actions.run('start', v.key)],
-      running ? ['Restart', () => app.actions.confirmed('restart', v.key, 'It is stopped and started again.')] : null,
+      running ? ['Stop', () => app.actions.confirmed('stop', v.key, looked ? 'Its processes are ended, and nobody here can start it again.' : 'It stays stopped until somebody starts it again.')]
+        : looked ? null : ['Start', () => app.actions.run('start', v.key)],
+      running && !looked ? ['Restart', () => app.actions.confirmed('restart', v.key, 'It is stopped and started again.')] : null,
       running ? ['Reload', () => app.actions.run('reload', v.key)] : null,
       ['Reset counters', () => app.actions.run('reset', v.key)]], {cls: 'ghost icon', name: 'More actions', key: 'more'})];
 }
@@ -100,7 +101,7 @@ function recent(app, v, values, limit, cls) {
 function older(app, v, range, limit, cls) {
   const answer = app.store.answer(historyPath(v.key, range), {seconds: 60});
   if (!answer) return h('div', {class: 'sk chart-sk', 'aria-hidden': 'true'});
-  if (!answer.data) return h('p', {class: 'i3'}, answer.status === 404 ? 'This keepwell keeps no history.' : `Cannot read the history: ${answer.error}`);
+  if (!answer.data) return h('p', {class: 'i3'}, failure('Cannot read the history', answer.error));
   const one = series(answer.data, 'latency_ms');
   if (!one.values.some((x) => x != null)) return h('p', {class: 'i3'}, 'No latency was kept for this range yet.');
   return chart({cls, limit, ...one, bottomWords: range === '24h' ? clock : (t) => clock(t, 0).replace(/ \d\d:\d\d$/, ''), label: `latency, range ${range}`});
@@ -127,7 +128,7 @@ export function nodeOf(kind, text) {
 function timeline(app, v) {
   const answer = app.store.answer(`api/why/${encodeURIComponent(v.key)}`, {stamp: [v.state, v.health.status, v.restarts.total, v.restarts.next_attempt_at, v.reason].join('|'), seconds: 30});
   if (!answer) return section('Last incident', null, skeleton(4));
-  if (!answer.data) return section('Last incident', null, note(`Cannot read what happened: ${answer.error}`));
+  if (!answer.data) return section('Last incident', null, note(failure('Cannot read what happened', answer.error)));
   const told = [...answer.data.incidents].reverse(), trouble = told.filter((x) => x.trouble !== false || !x.until), all = trouble.length ? trouble : told.slice(0, 1);
   const most = app.store.param('incidents') ? 20 : 2, open = all[0] && !all[0].until, word = !trouble.length && told.length ? 'Last start' : open ? 'Open incident' : 'Last incident';
   return h('section', {class: 'sec', key: 'why'}, h('div', {class: 'sec-h'}, h('h2', {class: 'grow'}, word)),
@@ -163,7 +164,7 @@ function lastLines(app, v) {
   if (!app.canLogs) return section('Last lines', null, note('Reading logs needs a token with the scope logs.'));
   const answer = app.store.answer(`api/logs?type=${encodeURIComponent(v.key)}&lines=12`, {stamp: v.state + v.health.status, seconds: 5});
   if (!answer) return section('Last lines', open, skeleton(3));
-  if (!answer.data) return section('Last lines', open, note(answer.status === 404 ? 'This keepwell serves no logs here.' : `Cannot read the log: ${answer.error}`));
+  if (!answer.data) return section('Last lines', open, note(failure('Cannot read the log', answer.error)));
   const lines = linesOf(answer.data).slice(-12);
   return h('section', {class: 'sec', key: 'lines'}, h('div', {class: 'sec-h'}, h('h2', {class: 'grow'}, 'Last lines'), open),
     h('div', {class: 'card'}, lines.length ? h('ol', {class: 'log tail', tabindex: 0, 'aria-label': 'Last log lines'}, lines.map((l, i) => logLine(l, {key: i}))) : h('p', {class: 'need'}, 'It has not written a line yet.')));

@@ -1,5 +1,5 @@
 // The small pieces that pages share: state, timer, counter, buttons, empty cards. Elements that tick carry their time in
-// data-count, data-ago or data-from/data-to; clock.js writes them.
+// data-count, data-ago or data-from/data-to; ticking.js writes them.
 import {h, s} from './dom.js';
 import {icon} from './icons.js';
 import {look, next, title} from './words.js';
@@ -37,7 +37,7 @@ export function button(text, attrs = {}) {
 }
 export const link = (text, href, cls = 'btn') => h('a', {class: cls, href}, text);
 
-/** A button that opens a list of buttons; Escape and a click elsewhere close it (menus.js). */
+/** A button that opens a list of buttons; Escape and a click elsewhere close it (main.js). */
 export function menu(label, items, {cls = '', name = null, key} = {}) {
   return h('details', {class: 'more', key}, h('summary', {class: ('btn ' + cls).trim(), 'aria-label': name, role: 'button'}, label),
     h('div', {class: 'menu', role: 'group'}, items.filter(Boolean).map(([text, onclick]) => h('button', {type: 'button',

@@ -1,8 +1,9 @@
 // Where the panel's data comes from: keepwell's API below the page (`api/status`), or, where that is not there, the file
 // status.json beside it. One stream at a time tells when to read again; it is closed while nobody looks, and every 15 s the
-// document is read anyway (304 when nothing changed). Says what it found by `changed(what)`: 'document', 'mode', 'contact'.
+// document is read anyway (304 when nothing changed). Says what it found by `changed(what)`: 'document', 'mode', 'contact', 'session'.
 
 const PERIOD = 15e3, PATIENCE = 12e3;
+const SESSION = 'api/session';
 const ALL_SCOPES = ['read', 'logs', 'metrics', 'control'];
 
 export class Source {
@@ -153,11 +154,14 @@ export class Source {
     if (mode === 'live') this.#openStream();
   }
 
+  // A token may have been revoked and a login may be over: what a page may do is looked at whenever the server refuses
+  // something, and at the beginning of every stream.
   async #readSession() {
-    const answer = await this.get('api/session');
+    const answer = await this.get(SESSION);
     // Without sessions there is nothing to log in to: who reaches the socket may do everything.
     if (answer.status === 404 || (answer.ok && !answer.data)) this.session = {name: '', scopes: ALL_SCOPES, login: false};
-    else if (answer.data) this.session = {name: answer.data.name || '', scopes: answer.data.scopes || [], login: !!answer.data.login};
+    else if (answer.ok) this.session = {name: answer.data.name || '', scopes: answer.data.scopes || [], login: !!answer.data.login};
+    this.#changed('session');
   }
   /** '' or why it was refused. */
   async login(token) {
@@ -176,7 +180,7 @@ export class Source {
     await this.refresh();
   }
 
-  /** {ok, status, data, error} of one GET; never throws. */
+  /** {ok, status, code, data, error} of one GET; never throws. */
   get(path) { return this.#ask(path, {}); }
   /** The same of a change. */
   post(path, body) {
@@ -186,12 +190,15 @@ export class Source {
     try {
       const answer = await fetch(this.base + path, {cache: 'no-store', credentials: 'same-origin', signal: AbortSignal.timeout(35e3), ...options});
       const data = answer.status !== 204 && /json/.test(answer.headers.get('Content-Type') || '') ? await answer.json() : null;
-      if (answer.status === 401 && this.live && path !== 'api/login') this.refresh();
+      if ((answer.status === 401 || answer.status === 403) && this.live && path !== 'api/login' && path !== SESSION) {
+        await this.#readSession();
+        this.refresh(); // shows the login where not even reading is allowed any more
+      }
       const wait = answer.headers.get('Retry-After');
-      return {ok: answer.ok, status: answer.status, data,
+      return {ok: answer.ok, status: answer.status, code: data?.code || '', data,
         error: answer.ok ? '' : (data?.error || `the server answered ${answer.status}`) + (wait ? ` (again in ${wait} s)` : '')};
     } catch (error) {
-      return {ok: false, status: 0, data: null, error: error.name === 'TimeoutError' ? 'no answer within 35 s' : 'the server cannot be reached'};
+      return {ok: false, status: 0, code: '', data: null, error: error.name === 'TimeoutError' ? 'no answer within 35 s' : 'the server cannot be reached'};
     }
   }
   #fetch(path, headers, cache = 'no-store') {
@@ -209,11 +216,12 @@ export class Source {
     if (!this.streams || !this.live || document.hidden || this.#stream) return;
     const wanted = this.#wanted, from = wanted?.last ? '&last_event_id=' + encodeURIComponent(wanted.last) : '', stream = new EventSource(this.base + (wanted ? wanted.path + from : 'api/events/stream'));
     this.#stream = stream;
+    let opened = false;
     const alive = () => {
       this.reachable = true;
       this.contact = this.now();
     };
-    stream.addEventListener('open', () => { alive(); wanted?.open?.(); });
+    stream.addEventListener('open', () => { opened = true; alive(); wanted?.open?.(); });
     stream.addEventListener('heartbeat', () => { alive(); this.#changed('contact'); });
     // Where the stream was: opened anew, after the page was hidden, it goes on there.
     stream.addEventListener('message', (event) => { alive(); if (wanted) wanted.last = event.lastEventId; wanted?.message?.(event); });
@@ -227,7 +235,9 @@ export class Source {
       // The browser comes back by itself unless the server refused; then the readings every 15 s must do for a while.
       if (stream.readyState === EventSource.CLOSED) {
         this.#stream = null;
-        if (wanted) wanted.last = '';
+        // Where the stream was is kept over a restart of the server; an id that it never takes is given up after a minute.
+        if (wanted) wanted.refused = opened ? 0 : (wanted.refused || 0) + 1;
+        if (wanted?.refused > 12) wanted.last = '';
         setTimeout(() => this.#openStream(), PERIOD / 3);
       }
     });
@@ -236,7 +246,11 @@ export class Source {
     let data = null;
     try { data = JSON.parse(event.data); } catch { /* only the name counts then */ }
     this.onEvent(name, data);
-    if (name !== 'status') return name === 'hello' && this.soon();
+    if (name === 'hello') {
+      this.#readSession();
+      return this.soon();
+    }
+    if (name !== 'status') return;
     // What changed since; while the whole is being read, or without a document to change, the whole is read again.
     if (this.#busy || !this.document || !data?.services) this.soon();
     if (this.document && data?.services) this.#merge(data);

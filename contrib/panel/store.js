@@ -66,7 +66,7 @@ export class Store {
 
   // -- answers of the API beyond the document
 
-  /** The last answer for that path ({data, error, status, at} or null so far); asks again when the stamp differs or it is
+  /** The last answer for that path ({data, error, code, at} or null so far); asks again when the stamp differs or it is
    *  older than `seconds`. */
   answer(path, {stamp = '', seconds = 60} = {}) {
     let entry = this.#answers.get(path);
@@ -82,9 +82,9 @@ export class Store {
   }
   async #ask(entry, stamp) {
     Object.assign(entry, {stamp, asked: Date.now(), busy: true});
-    const {ok, status, data, error} = await this.#source.get(entry.path);
+    const {ok, code, data, error} = await this.#source.get(entry.path);
     // A failed reading does not take away what is known.
-    entry.value = ok || !entry.value?.data ? {data: ok ? data : null, error, status, at: Date.now()} : {...entry.value, error};
+    entry.value = ok || !entry.value?.data ? {data: ok ? data : null, error, code, at: Date.now()} : {...entry.value, error};
     entry.busy = false;
     this.#render();
   }

@@ -54,6 +54,7 @@ class Widget {
 
   get #stale() { return this.#source.stale; }
   tick() {
+    if (!this.#host.isConnected) return; // the page took it away, and may put it back
     const stale = this.#stale;
     if (this.#body.classList.contains('is-stale') !== stale) this.draw();
     else tick(this.#source.now(), stale, this.#body);

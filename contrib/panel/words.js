@@ -50,6 +50,8 @@ export function rate(b) {
   if (b >= 1e6) return [(b / 1e6).toFixed(1), 'MB/s'];
   return b >= 1e3 ? [(b / 1e3).toFixed(0), 'kB/s'] : [String(Math.round(b)), 'B/s'];
 }
+/** Percent of a processor, for an axis that may end anywhere: three digits that count. */
+export const cpu = (x) => (x == null ? '–' : `${Number(x.toPrecision(3))} %`);
 /** A ratio as percent, floored: 99.999 % is never shown as 100 %. */
 export const percent = (r) => (r == null ? '–' : r >= 1 ? '100 %' : (Math.floor(r * 1e4 + 1e-6) / 100).toFixed(2) + ' %');
 export const plural = (n, word, many = word + 's') => `${n} ${n === 1 ? word : many}`;
@@ -59,6 +61,10 @@ export const visible = (text) => String(text ?? '').replace(/[\u0000-\u0008\u000
 
 const VERDICTS = {healthy: ['ok', 'ok', 'Healthy'], degraded: ['warn', 'warn', 'Degraded'], down: ['down', 'down', 'Down']};
 export const title = (unit) => visible(unit.name || unit.key);
+/** Nobody starts it here: whether it is there is looked at, no more. */
+export const onlyWatched = (v) => v.kind === 'external' || (v.kind === 'match' && v.heal === false);
+/** keepwell has given up on it. */
+export const needsYou = (v) => v.state === 'failed' && !onlyWatched(v);
 export const stoppedOnPurpose = (v) => v.desired_state === 'stopped' && (v.state === 'stopped' || v.state === 'completed');
 
 /** [colour, icon, word, second word]: the first word is the verdict, the second the lifecycle unless it is plain "running". */
@@ -108,6 +114,8 @@ export function reason(v, doc, now) {
   return text + tail;
 }
 export const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
+/** What could not be done and why, once: most of what the server says begins with what it could not do. */
+export const failure = (what, why) => (/^cannot\b/i.test(why) ? capital(why) : `${what}: ${why}`);
 
 /** What happens next without anybody: {text, label, at, from, verb}; at and from are milliseconds, or absent. */
 export function next(v, doc) {
@@ -122,7 +130,8 @@ export function next(v, doc) {
       at: at ?? (r.cooldown_until ? time(r.cooldown_until) : undefined), from: (at ?? time(r.cooldown_until)) - (r.cooldown_s || 300) * 1e3};
   }
   if (v.state === 'backoff') {
-    const nth = r.budget != null && r.attempts_left != null ? r.budget - r.attempts_left + 1 : null;
+    // The one that is waited for is paid for already.
+    const nth = r.budget != null && r.attempts_left != null ? Math.max(1, r.budget - r.attempts_left) : null;
     const text = nth != null && nth <= r.budget ? `Restart ${nth} of ${r.budget}, then ${cool ? 'cooldown of ' + cool : 'it gives up'}.` : 'It is started again.';
     return {text, label: 'next try', at, from: at && at - (r.backoff_s || 1) * 1e3};
   }
@@ -131,13 +140,13 @@ export function next(v, doc) {
     return {text: `Starts by itself when ${name} is healthy.`, label: 'held by ' + name, at: upon ? time(upon) : undefined, verb: true,
       from: upon ? time(upon) - (other.restarts.backoff_s || other.restarts.cooldown_s || 300) * 1e3 : undefined};
   }
-  if (v.state === 'failed') return {text: 'It is not started again by itself. Find the cause, then reset it.'};
+  if (v.state === 'failed') return {text: onlyWatched(v) ? 'Only watched: it is up again when its process is there.' : 'It is not started again by itself. Find the cause, then reset it.'};
   if (v.state === 'starting') return {text: 'It has just been started and is not ready yet.'};
   if (v.state === 'stopping') return {text: v.desired_state === 'running' ? 'It is being stopped to be started again.' : 'It is being stopped.'};
   return nextOfChecks(v);
 }
 function nextOfChecks(v) {
-  const bad = v.checks.find((c) => c.status === 'fail' && c.heals && c.effect === 'down' && c.failures);
+  const bad = v.heal !== false && v.checks.find((c) => c.status === 'fail' && c.heals && c.effect === 'down' && c.failures);
   if (v.kind === 'external') return {text: rankOnly(v) ? 'Only watched: keepwell cannot start it.' : ''};
   if (bad && bad.consecutive_failures < bad.failures) return {text: `Restarts after ${bad.failures} failed checks in a row, now ${bad.consecutive_failures}.`};
   if (bad) return {text: 'It is about to be restarted.'};
@@ -165,7 +174,7 @@ export function headline(doc) {
   const calm = !meant ? 'Nothing is meant to run' : paused ? `${plural(meant - paused, 'service')} healthy, ${paused} paused` : meant === 1 ? 'The one service is healthy' : `All ${meant} services are healthy`;
   const tries = all.filter((v) => rank(v) < 2 && !v.paused).map((v) => v.restarts.next_attempt_at).filter(Boolean).sort();
   return {title: parts.join(', ') || calm, bad: down + degraded + waiting + unknown, down, degraded, waiting, unknown, paused, off,
-    ok: count((v) => rank(v) === 9), at: tries[0], needs: all.filter((v) => v.state === 'failed').length};
+    ok: count((v) => rank(v) === 9), at: tries[0], needs: count(needsYou)};
 }
 /** One sentence for a change of verdict, for those who listen; '' when nothing is to be said. */
 export function announcement(before, after, doc) {

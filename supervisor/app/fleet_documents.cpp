@@ -131,8 +131,11 @@ std::string Fleet::next_text(UnitIndex i) const {
         return "backoff and budget reset in " + in(TimerKind::Reset) + " if it stays healthy";
     if (r.state == State::Starting && r.deadline(TimerKind::Ready))
         return "must be ready within " + in(TimerKind::Ready);
-    if (r.state == State::Failed) return "nothing until: keepwell start " + engine_.spec(i).key;
-    return "";
+    if (r.state != State::Failed) return "";
+    const UnitSpec& spec = engine_.spec(i);
+    if (spec.kind == UnitKind::Match && spec.process.start_command.empty() && spec.service.empty())
+        return "only watched: it is up again when its process is there";
+    return "nothing until: keepwell start " + spec.key;
 }
 
 } // namespace keepwell

@@ -1,5 +1,6 @@
 #include "supervisor/cli/completion.h"
 
+#include "supervisor/cli/verbs.h"
 #include "supervisor/import/import.h"
 
 #include <algorithm>
@@ -97,7 +98,10 @@ class Collector {
         if (kind == "SIGNAL")
             offer_all({"HUP", "INT", "QUIT", "USR1", "USR2", "TERM", "KILL", "STOP", "CONT"});
         if (kind == "DURATION" || kind == "TIME") offer_all({"10m", "30m", "1h", "8h", "1d"});
-        if (kind == "LEVEL") offer_all({"trace", "debug", "info", "warn", "error", "critical"});
+        if (kind == "LEVEL") offer_all({"error", "warn", "info", "debug"});
+        if (kind == "RANGE") offer_all({"1h", "24h", "7d", "90d"});
+        // One that is there; a new one has a new name.
+        if (kind == "TOKEN" && given == std::set<std::string>{"revoke"}) offer_all(names_().tokens);
         if (kind == "KEY") offer_all({"state", "name", "cpu", "mem", "restarts"});
         if (!kind.starts_with("NAME")) return;
         const KnownNames known = names_();
@@ -167,7 +171,9 @@ KnownNames ask(const CommandTree& tree, const std::vector<std::string>& words, I
         text = all.str();
     }
     const auto status = Json::parse(text);
-    return status ? names_in(*status) : KnownNames{};
+    KnownNames known = status ? names_in(*status) : KnownNames{};
+    known.tokens = token_names(context);
+    return known;
 }
 
 std::string escaped_colons(const std::string& text) {

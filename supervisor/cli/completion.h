@@ -25,6 +25,7 @@ struct Completion {
 struct KnownNames {
     std::vector<NamedUnit> units;
     std::vector<std::string> checks; // NAME/ID
+    std::vector<std::string> tokens; // names
 };
 
 // words: everything behind "keepwell"; the last is the one being typed, perhaps empty. `names` is

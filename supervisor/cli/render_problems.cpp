@@ -11,6 +11,11 @@ namespace {
 
 constexpr std::int64_t kDay = 86'400'000;
 
+// Nobody starts it: it has no command, and is looked for again and again.
+bool only_watched(const Json& unit) {
+    return unit["kind"].text() == "match" && !unit["heal"].boolean(true);
+}
+
 // "2 services down, 1 degraded": the first count names what is counted.
 std::string problem_counts(const Json& services, const std::vector<std::string>& keys) {
     std::string out;
@@ -66,8 +71,9 @@ std::string next_step(const Json& unit, std::int64_t now_ms) {
         step += " " + in_time(*at, now_ms);
         return step + "; keepwell restart " + key + " tries at once";
     }
-    if (state == "failed")
-        return "Nothing is tried any more: keepwell why " + key + ", then keepwell start " + key;
+    if (state == "failed" && only_watched(unit))
+        return "Only watched: it is up again when its process is there";
+    if (state == "failed") return "Given up: keepwell why " + key + ", then keepwell start " + key;
     if (state == "starting" || state == "stopping") return "Being restarted: " + state;
     return "keepwell why " + key + " tells what was seen";
 }
@@ -82,7 +88,8 @@ std::string problem_headline(const Json& services, const std::vector<std::string
     for (const std::string& key : problems) {
         const auto at = next_attempt(services[key]);
         if (at && (!soonest || *at < *soonest)) soonest = at;
-        given_up = given_up || services[key]["state"].text() == "failed";
+        given_up =
+            given_up || (services[key]["state"].text() == "failed" && !only_watched(services[key]));
     }
     std::string text = problem_counts(services, problems) + ". ";
     if (given_up) return text + "Somebody has to look: keepwell has given up on one.";

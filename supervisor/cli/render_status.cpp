@@ -65,9 +65,10 @@ std::string next_try(const Json& service, std::int64_t now_ms) {
     std::string out = wait < 0.5 ? "next try now" : "next try in " + human_age(wait + 0.5);
     const std::int64_t budget = restarts["budget"].integer();
     const std::int64_t left = restarts["attempts_left"].integer();
-    if (service["state"].text() == "backoff" && budget > 0 && left > 0) {
-        out += " (" + std::to_string(budget - left + 1) + " of " + std::to_string(budget) + ")";
-    }
+    // The one that is waited for is paid for already.
+    if (service["state"].text() == "backoff" && budget > 0 && left >= 0)
+        out += " (" + std::to_string(std::max<std::int64_t>(1, budget - left)) + " of " +
+               std::to_string(budget) + ")";
     return out;
 }
 

@@ -68,14 +68,15 @@ std::string exit_text(const Json& exit, std::int64_t now_ms) {
     return describe(status) + ", " + ago(exit["at"], now_ms);
 }
 
-std::string restarts_text(const Json& restarts, std::int64_t now_ms) {
+std::string restarts_text(const Json& unit, std::int64_t now_ms) {
+    const Json restarts = unit["restarts"];
     std::string out = std::to_string(restarts["total"].integer());
     if (const std::string last = ago(restarts["last_at"], now_ms); !last.empty()) {
         const std::string trigger = safe_text(restarts["last_trigger"].text());
         add(out, "last " + last + (trigger.empty() ? "" : " (" + trigger + ")"));
     }
     const std::int64_t budget = restarts["budget"].integer();
-    if (budget > 0) {
+    if (budget > 0 && unit["heal"].boolean(true)) { // else nothing spends it
         add(out, std::to_string(restarts["attempts_left"].integer()) + " of " +
                      std::to_string(budget) + " left before cooldown");
     }
@@ -168,7 +169,7 @@ std::string render_unit(const Json& s, std::int64_t now_ms, const Style& style) 
     line("group", safe_text(s["group"].text()));
     line("tags", joined(s["tags"]));
     line("requires", joined(s["requires"]));
-    line("restarts", restarts_text(s["restarts"], now_ms));
+    line("restarts", restarts_text(s, now_ms));
     line("last exit", exit_text(s["last_exit"], now_ms));
     line("next", next_text(s, now_ms));
     for (const auto& warning : s["warnings"].items()) line("warning", safe_text(warning.text()));

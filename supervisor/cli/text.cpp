@@ -228,6 +228,10 @@ std::string human_ms(double ms) {
     return ms < 1000 ? short_number(ms) + " ms" : short_number(ms / 1000) + " s";
 }
 
+std::string failure_text(const std::string& what, const std::string& why) {
+    return why.starts_with("cannot ") ? why : what + ": " + why;
+}
+
 std::string plural(std::uint64_t n, std::string_view one) {
     std::string out = std::to_string(n) + " " + std::string(one);
     if (n != 1) out += 's';

@@ -36,10 +36,12 @@ std::string wrap(std::string_view text, int indent, int width);
 std::string paint(std::string_view text, Colour, const Style&);      // plain without colour
 std::string symbol(std::string_view utf8, char ascii, const Style&); // "" when not on a terminal
 
-std::string human_age(double seconds);                     // "6d 4h", "3h 2m", "44s", "0s"
-std::string human_seconds(double seconds);                 // "0.5 s", "39 s", "2.5 m", "5 m", "1 h"
-std::string human_bytes(double bytes);                     // "96M", "1.2G"
-std::string human_ms(double milliseconds);                 // "0.2 ms", "45 ms", "1.8 s"
+std::string human_age(double seconds);     // "6d 4h", "3h 2m", "44s", "0s"
+std::string human_seconds(double seconds); // "0.5 s", "39 s", "2.5 m", "5 m", "1 h"
+std::string human_bytes(double bytes);     // "96M", "1.2G"
+std::string human_ms(double milliseconds); // "0.2 ms", "45 ms", "1.8 s"
+// What could not be done and why. Most errors begin with what could not be done: they say it alone.
+std::string failure_text(const std::string& what, const std::string& why);
 std::string plural(std::uint64_t n, std::string_view one); // "1 unit", "3 units"
 
 // "30m" as the API takes it, a number and one of ms s m h d; nullopt for what is none.

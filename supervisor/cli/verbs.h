@@ -33,6 +33,8 @@ int verb_validate(Context&);
 int verb_simulate(Context&);
 int verb_import(Context&);
 int verb_token(Context&);
+// Of all tokens of the API; empty also where this user may not read them.
+std::vector<std::string> token_names(const Context&);
 
 // What --since means: unix, ms.
 Result<std::int64_t> parse_since(const std::string& text, std::int64_t now_ms);

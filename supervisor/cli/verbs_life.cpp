@@ -152,7 +152,7 @@ int verb_upgrade(Context& context) {
         if (!now) continue; // between the two supervisors
         if (now->pid != before->pid) return report_upgrade(context, *before, *now, pids);
         if (!now->upgrading && !now->error.empty())
-            return context.fail("cannot upgrade: " + safe_text(now->error) +
+            return context.fail(failure_text("cannot upgrade", safe_text(now->error)) +
                                 "; everything runs on as it was");
     }
     return context.fail("cannot say how the upgrade ended: the supervisor does not answer; see "

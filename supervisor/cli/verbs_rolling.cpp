@@ -85,7 +85,9 @@ class Rolling {
         }
         auto answer = context_.client().post(
             "/api/actions", "{\"verb\":\"restart\",\"names\":" + json_quote(names) + "}");
-        if (!answer) return tell("cannot go on: " + safe_text(answer.error().message), kExitError);
+        if (!answer)
+            return tell(failure_text("cannot go on", safe_text(answer.error().message)),
+                        kExitError);
         if (answer->status != 202) return context_.refused(*answer, names);
         const auto accepted = Json::parse(answer->body);
         action_ = accepted ? (*accepted)["action_id"].text() : "";

@@ -9,11 +9,14 @@
 #include "supervisor/config/last_good.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <optional>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -89,6 +92,22 @@ Status make_folders(const SupervisorSpec& spec) {
     if (auto made = make_folder(spec.runtime_dir, 0755, "runtime_dir"); !made) return made;
     if (auto made = make_folder(spec.state_dir, 0750, "state_dir"); !made) return made;
     return make_folder(spec.log_dir, 0750, "log_dir");
+}
+
+// The pid of the keeper that has this runtime_dir. The next keeper asks the same lock and is the
+// one who decides; here it only keeps a second run from blaming others for its own addresses.
+std::optional<std::string> keeper_there(const std::string& runtime_dir) {
+    const std::string path = runtime_dir + "/lock";
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) return std::nullopt;
+    std::optional<std::string> pid;
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+        std::array<char, 24> text{};
+        if (pread(fd, text.data(), text.size() - 1, 0) < 0) text[0] = '\0';
+        pid = std::string(text.data()).substr(0, std::strcspn(text.data(), "\n"));
+    }
+    close(fd);
+    return pid;
 }
 
 std::string absolute(const std::string& path) {
@@ -198,6 +217,11 @@ int verb_run(Context& context) {
         return context.fail(safe_text(made.error().message) +
                             (hint ? "; choose a folder of your own or run as root" : ""));
     }
+    const std::string& runtime_dir = loaded.config.supervisor.runtime_dir;
+    if (const auto pid = keeper_there(runtime_dir))
+        return context.fail("cannot start: keepwell is already running as pid " + safe_text(*pid) +
+                            " (" + safe_text(runtime_dir) +
+                            "/lock); use \"keepwell status\", or another runtime_dir");
     const auto problems = api_problems(loaded.config.supervisor, true);
     for (const auto& problem : problems) context.note(safe_text(problem));
     if (!problems.empty())

@@ -106,6 +106,14 @@ int revoke(Context& context, const std::string& path, const std::string& name) {
 
 } // namespace
 
+std::vector<std::string> token_names(const Context& context) {
+    std::vector<std::string> problems, names;
+    const auto tokens = api::read_tokens(tokens_file(context), problems);
+    if (!tokens) return names;
+    for (const auto& token : *tokens) names.push_back(token.name);
+    return names;
+}
+
 int verb_token(Context& context) {
     const Options& options = context.options();
     const std::string path = tokens_file(context);

@@ -28,7 +28,8 @@ class Completing : public testing::Test {
         return out;
     }
     CommandTree tree = command_tree();
-    KnownNames known{{{"web", "Web front", "site"}, {"worker@1", "worker@1", ""}}, {"web/http"}};
+    KnownNames known{
+        {{"web", "Web front", "site"}, {"worker@1", "worker@1", ""}}, {"web/http"}, {"deploy"}};
     bool files = false;
     int asked = 0;
 };
@@ -69,7 +70,13 @@ TEST_F(Completing, ValuesThatAreNoNames) {
     EXPECT_THAT(offers({"signal", "H"}), ElementsAre("HUP"));
     EXPECT_THAT(offers({"completion", ""}), ElementsAre("bash", "zsh", "fish"));
     EXPECT_THAT(offers({"help", "res"}), UnorderedElementsAre("restart", "resume", "reset"));
+    EXPECT_THAT(offers({"history", "web", "--range", ""}), ElementsAre("1h", "24h", "7d", "90d"));
+    EXPECT_THAT(offers({"logs", "--level", ""}), ElementsAre("error", "warn", "info", "debug"));
+    EXPECT_THAT(offers({"token", ""}), ElementsAre("add", "list", "revoke"));
+    EXPECT_THAT(offers({"token", "add", ""}), IsEmpty());
     EXPECT_EQ(asked, 0);
+    EXPECT_THAT(offers({"token", "revoke", ""}), ElementsAre("deploy"));
+    EXPECT_THAT(offers({"token", "revoke", "deploy", ""}), IsEmpty());
     EXPECT_THAT(offers({"run", "-c", ""}), IsEmpty());
     EXPECT_TRUE(files);
 }

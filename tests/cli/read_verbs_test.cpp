@@ -70,6 +70,15 @@ TEST_F(ReadVerbs, ExitCodesFollowWhatShouldRun) {
     EXPECT_EQ(code_of(unit_json("a", "waiting", "unknown")), 3);
 }
 
+TEST_F(ReadVerbs, OfWhatIsNotHealedNoBudgetIsTold) {
+    const std::string restarts = R"(,"restarts":{"total":0,"budget":10,"attempts_left":10})";
+    server.on("GET /api/status", 200,
+              status_with(unit_json("a", "failed", "down", restarts + R"(,"heal":false)") + "," +
+                          unit_json("b", "failed", "down", restarts + R"(,"heal":true)")));
+    EXPECT_THAT(cli({"status", "a"}).out, Not(HasSubstr("left before cooldown")));
+    EXPECT_THAT(cli({"status", "b"}).out, HasSubstr("10 of 10 left before cooldown"));
+}
+
 TEST_F(ReadVerbs, StatusOfSomeUnitsCountsOnlyThem) {
     server.on("GET /api/status", 200,
               status_with(unit_json("a", "running", "healthy") + "," +

@@ -57,6 +57,11 @@ TEST(Human, TimesAndSizesReadLikeTheDesign) {
     EXPECT_EQ(human_seconds(151.5), "2.5 m");
 }
 
+TEST(FailureText, SaysOnceWhatCouldNotBeDone) {
+    EXPECT_EQ(failure_text("cannot go on", "no answer"), "cannot go on: no answer");
+    EXPECT_EQ(failure_text("cannot go on", "cannot reach keepwell"), "cannot reach keepwell");
+}
+
 TEST(ParseTime, ReadsTheTimesOfTheStatusDocument) {
     EXPECT_EQ(parse_time("2025-10-27T12:00:00.000Z"), 1761566400000);
     EXPECT_EQ(parse_time("1970-01-01T00:00:01.250Z"), 1250);

@@ -124,6 +124,22 @@ TEST_F(TopView, ProblemsSayWhatWasSeenAndWhatComesNext) {
     EXPECT_LT(text.find("Restart 4 of 10"), text.find("NAME")) << "above the table";
 }
 
+TEST_F(TopView, WhatIsOnlyWatchedWaitsForNobody) {
+    model.status(Json::parse(R"({"services":{"a":{"key":"a","kind":"match","heal":false,"state":)"
+                             R"("failed","desired_state":"running","health":{"status":"down"}}}})")
+                     .value(),
+                 kNow);
+    const std::string text = screen(200);
+    EXPECT_THAT(text, HasSubstr("Only watched: it is up again when its process is there"));
+    EXPECT_THAT(text, HasSubstr("keepwell watches it."));
+    EXPECT_THAT(text, Not(HasSubstr("keepwell start a")));
+    model.status(Json::parse(R"({"services":{"a":{"key":"a","kind":"child","heal":true,"state":)"
+                             R"("failed","desired_state":"running","health":{"status":"down"}}}})")
+                     .value(),
+                 kNow);
+    EXPECT_THAT(screen(), HasSubstr("Given up: keepwell why a, then keepwell start a"));
+}
+
 TEST_F(TopView, WhatDoesNotFitIsCountedAndASmallScreenIsTheTableAlone) {
     std::string text;
     for (const auto& line : lines(80, 24)) text += line + "\n";

@@ -123,7 +123,7 @@ export class Nginx {
 }
 const example = (name) => fs.readFileSync(path.join(TOP, 'contrib/nginx', name), 'utf8');
 /** contrib/nginx/static.conf over this panel and a folder with status.json. */
-export const staticServer = (dir, folder) => Nginx.start(dir, example('static.conf').replaceAll('/usr/share/keepwell/panel', PANEL).replaceAll('/var/lib/keepwell/web', folder));
+export const staticServer = (dir, folder) => Nginx.start(dir, example('static.conf').replaceAll('/usr/share/keepwell/panel', PANEL).replaceAll('root /run/keepwell;', `root ${folder};`));
 /** contrib/nginx/proxy.conf in front of a keepwell that listens at `address`. */
 export const proxyServer = (dir, address) => Nginx.start(dir, example('proxy.conf').replaceAll('127.0.0.1:5001', address));
 /** A web server of our own: path → [type, text] or a function of the request. */

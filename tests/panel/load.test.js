@@ -159,6 +159,7 @@ test('a day of readings and of log lines leaves nothing behind', async () => {
       }
       const last = () => box.querySelector('li:last-child .m').textContent.split(' ')[1];
       for (const end = Date.now() + 20e3; last() !== '49999' && Date.now() < end;) await new Promise((resolve) => requestAnimationFrame(resolve));
+      ring.addBefore([{timestamp: new Date().toISOString(), daemon: 'web', message: 'too old'}]);
       const answer = {count: box.querySelectorAll('li').length, most: MOST, last: last()};
       box.remove();
       return answer;

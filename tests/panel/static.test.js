@@ -106,7 +106,9 @@ test('an empty fleet says what to type', async () => {
   try {
     const page = await open(browser, other.url);
     await shows(page, /No services yet/);
-    assert.match(await text(page, 'pre'), /keepwell reload/);
+    const example = await text(page, 'pre');
+    assert.match(example, /keepwell reload/);
+    assert.match(fleet.cli('validate', '-c', fleet.file('example.toml', example)), /valid: 1 unit, 1 check/);
     assert.deepEqual(await page.done(), []);
   } finally {
     await other.close();

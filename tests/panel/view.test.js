@@ -5,11 +5,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import {nice, paths} from '../../contrib/panel/charts.js';
 import {barLetters, dayLetters, letterOf, ratioOf, ratios, series} from '../../contrib/panel/history_data.js';
-import {marker} from '../../contrib/panel/log_view.js';
+import {marker, newest} from '../../contrib/panel/log_view.js';
 import {linesOf} from '../../contrib/panel/page_logs.js';
+import {Source} from '../../contrib/panel/source.js';
 import {Past, parseRoute, routeHash, stampOf} from '../../contrib/panel/store.js';
 import {barLabel} from '../../contrib/panel/words.js';
-import {PANEL} from './fleet.js';
+import {PANEL, TOP, until} from './fleet.js';
 
 test('a route survives its way through the URL', () => {
   const hash = routeHash('s', 'a/b ü&?', {range: '7d', q: 'x=1&y', empty: ''}), route = parseRoute(hash);
@@ -55,6 +56,37 @@ test('lines of several units are in the order of their times', () => {
   assert.deepEqual(lines.map((l) => `${l.daemon} ${l.message}`), ['b first', 'a second']);
   assert.deepEqual(linesOf({data: {logs: [{message: 'a'}, {message: 'b'}]}}).map((l) => l.message), ['a', 'b']);
   assert.deepEqual(linesOf({}), []);
+});
+test('older lines fill the room that is left, and none is none', () => {
+  assert.deepEqual([0, 1, 2, 9, -3].map((room) => newest(['a', 'b', 'c'], room).join('')), ['', 'c', 'bc', 'abc', '']);
+});
+test('what a page may do is what the server says now: after a refusal, and at the beginning of a stream', async () => {
+  let session = {name: 'ana', scopes: ['read', 'control'], login: true}, stream = null;
+  const json = (data, status = 200) => new Response(JSON.stringify(data), {status, headers: {'Content-Type': 'application/json'}});
+  const saw = [];
+  globalThis.document = {hidden: false, addEventListener() {}};
+  globalThis.EventSource = class extends EventTarget { constructor() { super(); stream = this; } close() {} };
+  globalThis.fetch = async (path) => (path === 'api/session' ? json(session) : path === 'api/status' ? json({services: {}, generated_at: '2026-01-05T12:00:00Z'}) : json({error: 'cannot allow that: no token', code: 'unauthorized'}, 401));
+  const source = new Source((what) => saw.push(what));
+  try {
+    await source.refresh();
+    assert.deepEqual([source.mode, source.can('control')], ['live', true]);
+    session = {name: '', scopes: ['read'], login: true};
+    const answer = await source.post('api/services/web/restart');
+    assert.deepEqual([answer.code, source.can('control'), source.can('read'), source.session.name], ['unauthorized', false, true, '']);
+    assert.ok(saw.includes('session'));
+    session = {name: 'bea', scopes: ['read', 'logs'], login: true};
+    stream.dispatchEvent(new MessageEvent('hello', {data: '{}'}));
+    await until(() => source.can('logs'), 'the session');
+  } finally {
+    globalThis.document.hidden = true; // nothing is read any more
+  }
+});
+test('the example for nginx serves what keepwell writes, from a folder that it may enter', () => {
+  const conf = fs.readFileSync(path.join(TOP, 'contrib/nginx/static.conf'), 'utf8'), service = fs.readFileSync(path.join(TOP, 'contrib/systemd/keepwell.service'), 'utf8');
+  const folder = /status\|history[^}]*root (\S+);/s.exec(conf)[1];
+  assert.equal(folder, '/run/' + /^RuntimeDirectory=(\S+)$/m.exec(service)[1]);
+  assert.match(service, /^RuntimeDirectoryMode=0755$/m);
 });
 test('a stamp changes with what a row shows', () => {
   const unit = {restarts: {}, health: {status: 'healthy'}, checks: [], state: 'running'};

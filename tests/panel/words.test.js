@@ -1,7 +1,7 @@
 // The words and numbers of the panel, without a browser.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {announcement, bytes, clock, compact, duration, headline, lastExit, look, ms, next, padded, percent, rank, rate, reason, shortDuration, spoken, visible} from '../../contrib/panel/words.js';
+import {announcement, bytes, clock, compact, cpu, duration, failure, headline, lastExit, look, ms, next, padded, percent, rank, rate, reason, shortDuration, spoken, visible} from '../../contrib/panel/words.js';
 
 export function unit(changes = {}) {
   return {key: 'web', name: 'Web', group: 'web', kind: 'child', state: 'running', desired_state: 'running', paused: false, checks: [], requires: [], blocked_by: null, reason: '',
@@ -58,10 +58,29 @@ test('a blocked unit names what holds it', () => {
 });
 test('the next step is which try of how many and when', () => {
   const v = unit({state: 'backoff', health: {status: 'down'}, restarts: {attempts_left: 6, backoff_s: 8, next_attempt_at: '2026-01-05T12:00:08Z'}}), n = next(v, doc(v));
-  assert.equal(n.text, 'Restart 5 of 10, then cooldown of 5 min.');
+  // Four are used, and the one that is waited for is the fourth: `keepwell status` says 4 of 10 as well.
+  assert.equal(n.text, 'Restart 4 of 10, then cooldown of 5 min.');
   assert.equal(n.at - n.from, 8000);
+  const nth = (left) => next(unit({state: 'backoff', restarts: {attempts_left: left}}), doc()).text;
+  assert.match(nth(0), /^Restart 10 of 10/);
+  assert.match(nth(10), /^Restart 1 of 10/); // a start that the budget does not pay for
   assert.match(next(unit({state: 'failed', health: {status: 'down'}}), doc()).text, /not started again by itself/);
   assert.match(next(unit({kind: 'external', health: {status: 'down'}}), doc()).text, /Only watched/);
+});
+test('of what is only watched nothing is promised and nothing is asked', () => {
+  const v = unit({kind: 'match', heal: false, state: 'failed', health: {status: 'down'}});
+  assert.equal(next(v, doc(v)).text, 'Only watched: it is up again when its process is there.');
+  assert.equal(headline(doc(v)).needs, 0);
+  assert.equal(headline(doc(unit({state: 'failed', health: {status: 'down'}}))).needs, 1);
+  const few = {id: 'min', status: 'fail', effect: 'down', heals: true, consecutive_failures: 2, failures: 2, output: ''};
+  assert.doesNotMatch(next(unit({kind: 'match', heal: false, health: {status: 'down'}, checks: [few]}), doc()).text, /restart/i);
+});
+test('what could not be done is said once', () => {
+  assert.equal(failure('Cannot restart Web', 'it is being done already'), 'Cannot restart Web: it is being done already');
+  assert.equal(failure('Cannot read the history', 'cannot read the history: it is switched off'), 'Cannot read the history: it is switched off');
+});
+test('an axis of processor time has the digits that it needs', () => {
+  assert.deepEqual([0, 0.075, 1.25, 2.5, 37.5, 150].map(cpu), ['0 %', '0.075 %', '1.25 %', '2.5 %', '37.5 %', '150 %']);
 });
 test('the headline counts and never scores', () => {
   const v = unit({key: 'a', health: {status: 'down'}, state: 'backoff', restarts: {next_attempt_at: '2026-01-05T12:00:08Z'}}), w = unit({key: 'b', health: {status: 'degraded'}});

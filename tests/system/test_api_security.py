@@ -364,6 +364,12 @@ def test_a_taken_port_a_bad_key_and_an_open_tokens_file_are_said_at_the_start(tm
     assert "none.pem" in refusal(site) and "supervisor.api.tls.cert" in refusal(site)
 
 
+def test_a_second_run_says_that_keepwell_runs_and_blames_nobody_for_its_port(site):
+    said = refusal(site)
+    assert f"keepwell is already running as pid {site.fleet.keeper.pid} ({site.fleet.run_dir}/lock)" in said, said
+    assert "another program" not in said and site.listens()
+
+
 def test_https_takes_a_new_certificate_at_a_reload(tmp_path):
     cert, key = certificate(tmp_path, "served")
     context = ssl._create_unverified_context()

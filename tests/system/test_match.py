@@ -25,7 +25,8 @@ def test_what_matches_is_shown_and_without_a_start_command_only_watched(fleet):
     assert fleet.live("runner")["pid"] == pid
     os.kill(pid, signal.SIGKILL)
     fleet.wait_state("runner", "failed")
-    assert "heal = false" in fleet.ok("why", "runner")
+    story = fleet.ok("why", "runner")
+    assert "heal = false" in story and "only watched: it is up again when its process is there" in story, story
     never(lambda: len(fleet.starts("ghost")) > 1, "it was started", 1)
 
 
