@@ -80,7 +80,7 @@ export const justLookedAt = (v) => v.kind === 'external' || (onlyWatched(v) && v
 /** The one button that helps, by state; null where none does. */
 export function mainAction(app, v, cls = '') {
   if (justLookedAt(v)) return v.checks.length ? act(app, v, 'check', 'Check now', {cls}) : null;
-  if (v.state === 'failed') return act(app, v, 'reset', 'Reset', {cls});
+  if (v.state === 'failed') return act(app, v, 'start', 'Start', {cls});
   if (v.state === 'backoff' || v.state === 'cooldown') return act(app, v, 'start', 'Try now', {cls, onclick: () => app.actions.run('restart', v.key)});
   if (v.desired_state === 'stopped') return act(app, v, 'start', 'Start', {cls});
   return button(app.actions.isBusy(v.key, 'restart') ? 'Restarting…' : 'Restart', {cls, busy: app.actions.isBusy(v.key, 'restart'),

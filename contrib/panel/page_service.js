@@ -31,8 +31,7 @@ function buttons(app, v) {
     looked || !v.checks.length ? null : act(app, v, 'check', 'Check now', {icon: 'retry'}),
     v.paused ? act(app, v, 'resume', 'Resume') : pauseMenu(app, v),
     external ? null : menu(icon('more'), [
-      running ? ['Stop', () => app.actions.confirmed('stop', v.key, looked ? 'Its processes are ended, and nobody here can start it again.' : 'It stays stopped until somebody starts it again.')]
-        : looked ? null : ['Start', () => app.actions.run('start', v.key)],
+      running ? ['Stop', () => app.actions.confirmed('stop', v.key, looked ? 'Its processes are ended, and nobody here can start it again.' : 'It stays stopped until somebody starts it again.')] : null,
       running && !looked ? ['Restart', () => app.actions.confirmed('restart', v.key, 'It is stopped and started again.')] : null,
       running ? ['Reload', () => app.actions.run('reload', v.key)] : null,
       ['Reset counters', () => app.actions.run('reset', v.key)]], {cls: 'ghost icon', name: 'More actions', key: 'more'})];

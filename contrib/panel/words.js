@@ -140,7 +140,7 @@ export function next(v, doc) {
     return {text: `Starts by itself when ${name} is healthy.`, label: 'held by ' + name, at: upon ? time(upon) : undefined, verb: true,
       from: upon ? time(upon) - (other.restarts.backoff_s || other.restarts.cooldown_s || 300) * 1e3 : undefined};
   }
-  if (v.state === 'failed') return {text: onlyWatched(v) ? 'Only watched: it is up again when its process is there.' : 'It is not started again by itself. Find the cause, then reset it.'};
+  if (v.state === 'failed') return {text: onlyWatched(v) ? 'Only watched: it is up again when its process is there.' : 'It is not started again by itself. Find the cause, then start it.'};
   if (v.state === 'starting') return {text: 'It has just been started and is not ready yet.'};
   if (v.state === 'stopping') return {text: v.desired_state === 'running' ? 'It is being stopped to be started again.' : 'It is being stopped.'};
   return nextOfChecks(v);

@@ -108,6 +108,7 @@ TEST(Help, EveryExampleIsUnderstood) {
                                       [](const auto& w) { return w == "||" || w == "|"; });
         words.erase(end, words.end());
         std::vector<const char*> argv;
+        argv.reserve(words.size());
         for (const auto& word : words) argv.push_back(word.c_str());
         const auto parsed = parse_options(static_cast<int>(argv.size()), argv.data());
         EXPECT_TRUE(parsed.options) << example.line << ": " << parsed.text;

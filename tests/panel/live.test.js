@@ -42,6 +42,16 @@ group = ${JSON.stringify('<b>group</b>')}
 description = ${JSON.stringify(EVIL)}
 command = ["/bin/sh", "${fleet.dir}/evil.sh"]
 check.says = { type = "exec", command = ["/bin/sh", "-c", ${JSON.stringify(`echo '${EVIL}'; exit 1`)}], effect = "degraded", heals = false }
+[policy.once]
+budget = { restarts = 1, within = "10m", then = "stop" }
+backoff = { initial = "100ms", max = "100ms", jitter = 0.0 }
+[unit.licence]
+name = "Licence"
+policy = "once"
+command = ["/bin/sh", "-c", "test -e ${fleet.dir}/licence && exec sleep 10000; exit 2"]
+[unit.ghost]
+name = "Ghost Runner"
+match = ["${fleet.dir}/no-such-program"]
 [unit.spare]
 name = "Spare"
 group = "workers"
@@ -146,6 +156,23 @@ test('buttons do what they say: pause, resume, stop after a question, start, che
   const checked = fleet.unit('web').last_checked;
   await page.getByRole('button', {name: 'Check Storefront now'}).click();
   await until(() => fleet.unit('web').last_checked > checked, 'a newer check');
+  await quiet(page);
+});
+
+test('what was given up is started by its one button; what is only watched has none that could do nothing', async () => {
+  await until(() => ['licence', 'ghost'].every((k) => fleet.unit(k).state === 'failed'), 'both to fail');
+  const page = await open(browser, site.url);
+  await shows(page, /1 service needs you/);
+  const ghost = page.locator('.prob[data-key="ghost"]');
+  await shows(page, /Only watched: it is up again when its process is there/, '.prob[data-key="ghost"]');
+  assert.equal(await ghost.getByRole('button', {name: /Start|Restart|Reset|Try/}).count(), 0);
+  await page.goto(site.url + '#/s/ghost');
+  await page.getByRole('button', {name: 'More actions'}).click();
+  assert.equal(await page.getByRole('button', {name: /^(Start|Restart|Stop)$/}).count(), 0);
+  await page.goto(site.url + '#/s/licence');
+  fleet.file('licence', '');
+  await page.getByRole('button', {name: 'Start', exact: true}).click();
+  await fleet.healthy('licence');
   await quiet(page);
 });
 
