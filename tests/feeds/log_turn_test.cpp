@@ -32,12 +32,12 @@ struct Turns {
         for (const auto& event : events) all += event->bytes;
         return all;
     }
-    JoinPtr join(std::optional<FeedCursor> from) const {
+    JoinPtr join(const std::optional<FeedCursor>& from) const {
         auto join = std::make_shared<Join>();
         join->client = client;
         join->topic = topic;
         join->backlog = 10;
-        join->from = std::move(from);
+        join->from = from;
         return join;
     }
     test::LogFolder folder;
@@ -72,6 +72,7 @@ TEST(LogTurn, MakesTheEventsOfThoseThatAreThereAndOfThoseThatCome) {
 
 TEST(LogTurn, EndsWhenItHasReadEnoughAndLosesNothing) {
     std::vector<std::string> keys;
+    keys.reserve(20);
     for (int i = 0; i < 20; ++i) keys.push_back("unit" + std::to_string(i));
     Turns t(keys);
     LogTurn open = t.turn(t.topic->followers);
