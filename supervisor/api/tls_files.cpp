@@ -38,6 +38,15 @@ Error failed(const std::string& what, const char* key) {
     return Error{fmt::format("{} (supervisor.api.tls.{})", what, key), 0};
 }
 
+// Of those behind the first, which the library would refuse; and it forgets its memory then.
+bool damaged_chain(BIO* behind_first) {
+    while (Certificate(PEM_read_bio_X509(behind_first, nullptr, no_passphrase, nullptr))) {
+    }
+    const unsigned long why = ERR_peek_last_error();
+    ERR_clear_error();
+    return ERR_GET_LIB(why) != ERR_LIB_PEM || ERR_GET_REASON(why) != PEM_R_NO_START_LINE;
+}
+
 } // namespace
 
 Result<TlsIdentity> read_tls(const ApiTlsSpec& spec) {
@@ -50,6 +59,11 @@ Result<TlsIdentity> read_tls(const ApiTlsSpec& spec) {
         PEM_read_bio_X509(certificate_bio.get(), nullptr, no_passphrase, nullptr));
     if (!x509)
         return failed(fmt::format("cannot use {}: it holds no PEM certificate", spec.cert), "cert");
+    if (damaged_chain(certificate_bio.get()))
+        return failed(fmt::format("cannot use {}: a certificate of its chain is damaged; write the "
+                                  "whole file anew",
+                                  spec.cert),
+                      "cert");
     const Key secret(PEM_read_bio_PrivateKey(key_bio.get(), nullptr, no_passphrase, nullptr));
     if (!secret)
         return failed(fmt::format("cannot use {}: it holds no PEM private key, or one with a "

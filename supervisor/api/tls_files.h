@@ -1,4 +1,5 @@
-// The certificate and key of the API's HTTPS, read and checked: both are PEM, the key fits.
+// The certificate and key of the API's HTTPS, read and checked: both are PEM, the whole chain is,
+// and the key fits.
 //
 // Blocks on the disk. Errors name the file and what to do.
 #pragma once

@@ -15,6 +15,7 @@ namespace {
 constexpr Duration kStep = 30s; // of the status document's history
 constexpr std::size_t kSteps = 60;
 constexpr std::uint64_t kFlushMs = 2000;
+constexpr std::int64_t kEarlyMs = 1000;    // of a minute's beginning by the wall clock, at most
 constexpr int kCountEvery = 5;             // minutes; the short window is counted anew that often
 constexpr Duration kSteady = 10min;        // before old rows go by the wall clock's word
 constexpr std::size_t kMostPending = 1000; // then they are handed over at once
@@ -145,7 +146,8 @@ void Past::tick() {
 
 void Past::arm_edge() { edge_.start(until_ms(p_.fleet.recorder().edge() - p_.clock.now())); }
 
-void Past::minute_over() {
+// The minutes that are over go into the file, behind what happened in them.
+void Past::write_minutes(bool trim) {
     auto rows = p_.fleet.recorder().take();
     arm_edge();
     if (!on()) return;
@@ -153,9 +155,14 @@ void Past::minute_over() {
     for (const MinuteRow& row : rows) count(row);
     Batch batch;
     batch.now = p_.clock.wall();
-    batch.trim = p_.fleet.recorder().steady_for(kSteady);
+    batch.trim = trim;
     batch.minutes = std::move(rows);
     store_->write(std::move(batch));
+}
+
+void Past::minute_over() {
+    write_minutes(p_.fleet.recorder().steady_for(kSteady));
+    if (!on()) return;
     if (unread_before_.ms != 0) read_past();
     if (counting_) return;
     show_uptimes();
@@ -267,17 +274,22 @@ void Past::refuse(const Answer& done) const {
 
 void Past::history(UnitIndex i, Range range, Answer done) {
     if (!on()) return refuse(done);
-    flush();
+    // The file and the minute that runs are taken at one instant: an edge in between would leave
+    // the minute out of both.
+    write_minutes(false);
     const std::string key = p_.fleet.engine().key_of(i);
-    ask<Story>([key, range,
-                now = p_.clock.wall()](HistoryFile& file) { return file.story(key, range, now); },
-               [this, i, key, done = std::move(done)](const Result<Story>& found) {
+    const auto running = p_.fleet.recorder().running(i);
+    WallTime now = p_.clock.wall();
+    // A minute begins a little early when its edge is near, and has to lie in the range.
+    const std::int64_t early = running ? running->minute * kMinuteMs - now.ms : 0;
+    if (early > 0 && early <= kEarlyMs) now.ms += early;
+    ask<Story>([key, range, now](HistoryFile& file) { return file.story(key, range, now); },
+               [this, running, done = std::move(done)](const Result<Story>& found) {
                    if (!found) {
                        done(Error{found.error().message, ENODATA});
                    } else {
                        Story story = *found;
-                       const auto running = p_.fleet.recorder().running(i);
-                       if (running && running->key == key) add_running(story, *running);
+                       if (running) add_running(story, *running);
                        done(story_json(story));
                    }
                    p_.answered();

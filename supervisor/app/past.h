@@ -61,6 +61,7 @@ class Past final : public PastListener {
     void restore(const history::Steps&, WallTime last_event);
     void tick();
     void minute_over();
+    void write_minutes(bool trim);
     void arm_edge();
     void soon();
     void flush();

@@ -14,6 +14,7 @@
 using namespace keepwell;
 using namespace std::chrono_literals;
 using namespace keepwell::test;
+using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
@@ -362,18 +363,19 @@ class TlsTest : public ApiTest {
     }
 };
 
-TEST_F(TlsTest, ACertificateThatTheLibraryRefusesLeavesTheOneOfBefore) {
+TEST_F(TlsTest, ADamagedChainLeavesTheCertificateOfBefore) {
     const std::string before = certificate();
     EXPECT_EQ(served(), before);
     renew();
     const std::string good = certificate();
-    // The first of the file is right, and only the library looks at the others.
+    // The first of the file is right, and the key is its own.
     std::ofstream(folder + "/cert.pem", std::ios::app)
         << "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     for (std::size_t times = 1; times <= 2; ++times) { // it is not taken for the one in use
         server->set(options.api);
         ASSERT_TRUE(until([&] { return log.size() == times; }));
-        EXPECT_THAT(log.back(), HasSubstr("going on with the one of before"));
+        EXPECT_THAT(log.back(), AllOf(HasSubstr("of its chain is damaged"),
+                                      HasSubstr("going on with the one of before")));
         ASSERT_EQ(server->addresses().size(), 1U);
         EXPECT_EQ(served(), before);
     }
