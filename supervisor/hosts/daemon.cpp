@@ -23,6 +23,7 @@ void DaemonHost::Daemon::set(Phase to, const MainSight& sight) {
     handle = ProcessHandle();
     family.clear();
     leftovers.clear();
+    candidate.reset();
     ended.reset();
     failure.reset();
     reported = tree_gone = told_absent = false;

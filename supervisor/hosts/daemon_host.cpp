@@ -291,11 +291,16 @@ void DaemonHost::on_tree_empty(const std::string& key, Generation g) {
     case Phase::Awaiting: {
         p_.keeper.ack(key, g);
         d->generation = 0;
-        const Failure failure =
-            d->failure.value_or(Failure{SpawnStage::PidFile, 0,
-                                        "it ended before its PID was known" +
-                                            (d->why.empty() ? std::string() : ": " + d->why)});
-        return fail_start(*d, failure.stage, failure.error, failure.text);
+        if (d->failure) {
+            const Failure failure = *d->failure;
+            return fail_start(*d, failure.stage, failure.error, failure.text);
+        }
+        // Where there are no cgroups a daemon may have left the tree for good: it cleared its
+        // environment and has a session of its own. So a last look, and not one of before.
+        d->phase = Phase::Awaiting;
+        d->candidate.reset();
+        p_.offload.cancel(std::exchange(d->searching, 0));
+        return search(key);
     }
     case Phase::Kept:
         if (d->ended) d->tree_gone = true; // a successor may still be found

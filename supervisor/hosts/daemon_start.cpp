@@ -47,6 +47,10 @@ void DaemonHost::found_while_starting(Daemon& d, const MainSight& sight) {
     const bool shell =
         d.spec.kind == UnitKind::Match && sight.pid == d.command_pid && d.phase == Phase::Command;
     if (sight.pid != 0 && !shell) return take(d, sight);
+    if (d.generation == 0) // of its tree nobody is left
+        return fail_start(d, SpawnStage::PidFile, 0,
+                          "it ended before its PID was known" +
+                              (d.why.empty() ? std::string() : ": " + d.why));
     again(d, kLookAgain);
 }
 
@@ -64,6 +68,7 @@ void DaemonHost::start_late(Daemon& d) {
             return take(d, itself);
         }
     }
+    if (d.generation == 0) return fail_start(d, SpawnStage::PidFile, 0, text);
     d.failure = Failure{SpawnStage::PidFile, 0, text};
     p_.keeper.signal(d.spec.key, d.generation, SIGKILL, SignalScope::Tree);
 }

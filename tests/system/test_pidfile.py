@@ -3,6 +3,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 import pytest
 from conftest import FAST, INTERVALS, alive, free_port, never, toml
@@ -28,6 +29,31 @@ def pid_in(pidfile):
 
 def no_double(fleet, name):
     assert not [n for n in fleet.notes(name) if n.what == "double"], "two instances at once"
+
+
+def test_without_cgroups_a_daemon_that_left_its_tree_before_it_was_seen_is_no_failed_start(fleet):
+    fleet.environment["KEEPWELL_NO_CGROUP"] = "1"
+    pidfile, waits, go = (fleet.dir / name for name in ("web.pid", "waits", "go"))
+    # No mark, no parent and a session of its own: nothing tells whose it is but the file.
+    daemon = f"while ! test -e {go}; do sleep 0.01; done; echo \\$\\$ >{pidfile}; exec sleep 1000"
+    script = f'env -i setsid /bin/sh -c "{daemon}" &\necho $$$$ >{waits}\nwhile ! test -s {pidfile}; do sleep 0.01; done'
+    fleet.write(f'[unit.web]\npidfile = "{pidfile}"\nstart_command = {toml(["/bin/sh", "-c", script])}\n{FAST}')
+    fleet.start()
+    fleet.wait_for(lambda: waits.exists() and waits.read_text().strip(), "the start command")
+    supervisor = fleet.supervisor()
+    os.kill(supervisor, signal.SIGSTOP)  # so that the file, the exit and the end of the tree are one piece of news
+    try:
+        go.touch()
+        fleet.wait_for(lambda: not alive(pid_in(waits)), "the start command to end")
+        time.sleep(0.2)
+    finally:
+        os.kill(supervisor, signal.SIGCONT)
+    fleet.wait_state("web", "running")
+    try:
+        assert fleet.live("web")["pid"] == pid_in(pidfile)
+        assert fleet.live("web")["restarts"]["total"] == 0 and "cannot start" not in fleet.ok("events"), fleet.ok("events")
+    finally:
+        os.kill(pid_in(pidfile), signal.SIGKILL)
 
 
 def test_a_daemon_that_is_not_there_is_started_and_healed_with_its_real_exit_status(fleet):
