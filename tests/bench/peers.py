@@ -190,7 +190,6 @@ class Keepwell(Peer):
     def setup(self):
         self.put("k.toml", f'''[supervisor]
 status_file = "{self.dir}/status.json"
-listen = []
 runtime_dir = "{self.dir}/run"
 state_dir = "{self.dir}/state"
 log_dir = "{self.dir}/logs"
