@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -197,9 +198,18 @@ std::optional<LoadResult> left_behind(const Context& context) {
     return good;
 }
 
+// Until the keeper takes it as the wish for a reload: by default it would end this program.
+void hold_hup_back() {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGHUP);
+    (void)sigprocmask(SIG_BLOCK, &set, nullptr);
+}
+
 } // namespace
 
 int verb_run(Context& context) {
+    hold_hup_back();
     if (nothing_configured(context)) return explain_how_to_begin(context);
     LoadResult loaded = load_configuration(load_options(context));
     print_messages(context, loaded);

@@ -87,9 +87,15 @@ class Soak:
         self.counts["keeper kills"] += 1
         self.fleet.start(wait=False)
 
+    def holds_hup_back(self):
+        status = pathlib.Path(f"/proc/{self.fleet.keeper.pid}/status").read_text()
+        return int(status.split("SigBlk:")[1].split()[0], 16) & 1
+
     def reload(self):
         self.tag += 1
         self.write()
+        # Before a program's first instruction nothing can hold a signal back.
+        self.fleet.wait_for(self.holds_hup_back, "the keeper that was just started", 60)
         self.fleet.keeper.send_signal(signal.SIGHUP)
         self.counts["reloads"] += 1
 
