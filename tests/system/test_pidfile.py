@@ -3,7 +3,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import time
 
 import pytest
 from conftest import FAST, INTERVALS, alive, free_port, never, toml
@@ -45,7 +44,7 @@ def test_without_cgroups_a_daemon_that_left_its_tree_before_it_was_seen_is_no_fa
     try:
         go.touch()
         fleet.wait_for(lambda: not alive(pid_in(waits)), "the start command to end")
-        time.sleep(0.2)
+        never(lambda: not alive(pid_in(pidfile)), "the daemon ended with its start command", 0.3)
     finally:
         os.kill(supervisor, signal.SIGCONT)
     fleet.wait_state("web", "running")

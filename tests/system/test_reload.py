@@ -82,3 +82,15 @@ def test_a_shutdown_during_a_reload_refuses_it(fleet):
     slow.unlink()
     assert reload.wait(20) != 0
     fleet.keeper.wait(20)
+
+
+def test_a_reload_that_is_asked_for_while_run_begins_ends_nothing(fleet):
+    idle = "".join(fleet.unit(f"idle{i}", keys="autostart = false\n") for i in range(300))  # so that the beginning takes a while
+    fleet.write(fleet.unit("web") + idle)
+    fleet.start(wait=False)
+    while not fleet.run_dir.exists():  # the configuration is read, the keeper is not there yet
+        assert fleet.keeper.poll() is None
+    fleet.keeper.send_signal(signal.SIGHUP)
+    fleet.wait_for(fleet.answers, "an answer", 20)
+    fleet.wait_healthy("web")
+    assert fleet.keeper.poll() is None and len(fleet.starts("web")) == 1
