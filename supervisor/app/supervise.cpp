@@ -14,6 +14,7 @@
 #include "supervisor/app/runtime_json.h"
 #include "supervisor/app/unit_hosts.h"
 #include "supervisor/config/last_good.h"
+#include "supervisor/keeper/start_pages.h"
 #include "supervisor/net/cares_client.h"
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
@@ -33,6 +34,7 @@ namespace keepwell {
 namespace {
 
 constexpr std::uint64_t kSettleMs = 20;
+constexpr std::uint64_t kStartedMs = 10'000; // a start is over by then
 constexpr std::size_t kEventsBack = 4000;
 
 class Supervisor {
@@ -96,7 +98,7 @@ class Supervisor {
     // A restart is a burst of changes; the document is made once it is over, so that no spawn waits
     // for it.
     bool settling_ = false;
-    uv::Timer settle_, alive_;
+    uv::Timer settle_, alive_, started_;
     std::shared_ptr<void> saving_;
     ReloadQueue reloads_;
     bool leaving_ = false, upgrading_ = false;
@@ -185,6 +187,11 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                   notice_.changed();
               }),
       alive_(loop_, [this] { keeper_.alive(); }),
+      started_(loop_,
+               [] {
+                   forget_start_pages();
+                   malloc_trim(0);
+               }),
       reloads_({loop_, options_.load,
                 [this](bool dry) {
                     if (!dry) notice_.reloading();
@@ -458,6 +465,7 @@ Result<int> Supervisor::run() {
     metrics_.start(spec().metrics);
     writer_->start();
     if (!options_.safe) keep_last_good(loaded_);
+    started_.start(kStartedMs);
     loop_.run();
     feeds_.end_all();
     api_.reset();

@@ -11,9 +11,11 @@ namespace keepwell::cli {
 struct Client::Impl {
     std::string path;
     long timeout_ms = 0;
-    Transfer transfer;
+    std::unique_ptr<Transfer> made; // by the first request: libcurl sets up its TLS library
 
     Result<Response> perform(const std::string& target, const std::string* json) {
+        if (!made) made = std::make_unique<Transfer>();
+        Transfer& transfer = *made;
         if (!transfer) return Error{"cannot make an HTTP client: out of memory", ENOMEM};
         // libcurl cuts a path that is too long for the kernel.
         if (path.size() >= kLongestSocketPath) return transfer.result(CURLE_COULDNT_CONNECT, path);

@@ -2,7 +2,8 @@
 //
 // A Client keeps its connection between requests. An answer of any HTTP status is a Response; only
 // what prevents an answer is an Error, and its code says what kind (see below). Not for the
-// supervisor: it blocks.
+// supervisor: it blocks. libcurl is set up by the first request: a verb that asks nobody does
+// without its time and memory.
 #pragma once
 
 #include "units/result.h"

@@ -241,9 +241,9 @@ std::vector<PolicyLine> explain_policy(const UnitSpec& spec) {
     add_trips(spec, lines);
     if (spec.kind != UnitKind::External) {
         add_grace(spec, lines);
-        add_ladder(spec, lines);
+        if (spec.heal) add_ladder(spec, lines);
         lines.push_back({"stop", stop_text(spec)});
-        add_restarts(spec, lines);
+        if (spec.heal) add_restarts(spec, lines);
     }
     add_conditions(spec, lines);
     return lines;

@@ -93,7 +93,7 @@ void adopt(Keeper& k, Record& r) {
     if (!r.output) r.output.reset(find_pipe(r.pid, r.output_inode));
     if (!r.errors) r.errors.reset(find_pipe(r.pid, r.errors_inode));
     if (r.has_notify && !r.notify && !make_notify_socket(k, r))
-        say("cannot make the notify socket of %s again: %s", r.key, std::strerror(errno));
+        say("cannot make the notify socket of %s again: %s", r.key.text(), std::strerror(errno));
     save(k, r);
     watch(k, r.pidfd.get(), EPOLLIN, Source::RecordExit, r.index, r.serial);
 }

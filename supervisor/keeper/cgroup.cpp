@@ -18,7 +18,7 @@ namespace {
 using LeafName = char[wire::kKeySize + 16];
 
 void name_of(const Record& r, LeafName& name) {
-    proc::leaf_name(r.key, r.task ? r.generation : 0, name);
+    proc::leaf_name(r.key.text(), r.task ? r.generation : 0, name);
 }
 
 std::uint64_t hash_path(const char* text) {

@@ -9,6 +9,7 @@
 #include "supervisor/keeper/proc.h"
 #include "supervisor/keeper/wire.h"
 
+#include <cstdlib>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -40,6 +41,22 @@ class Fd { // owns one descriptor
     int fd_ = -1;
 };
 
+// Bytes of their own length on the heap, with a NUL behind them.
+class Bytes {
+  public:
+    Bytes() = default;
+    ~Bytes() { std::free(at_); }
+    Bytes(const Bytes&) = delete;
+    Bytes& operator=(const Bytes&) = delete;
+    const char* text() const { return at_ == nullptr ? "" : at_; }
+    std::size_t size() const { return size_; }
+    bool set(const void* from, std::size_t size); // false without memory: then it stays as it was
+
+  private:
+    char* at_ = nullptr;
+    std::uint32_t size_ = 0;
+};
+
 enum class Phase : std::uint8_t { Intent, Spawning, Running, Exited, Failed };
 
 inline constexpr std::uint32_t kTellSpawned = 1, kTellFailed = 2, kTellExited = 4, kTellTree = 8,
@@ -54,10 +71,9 @@ inline constexpr std::uint32_t kAliveTicks = 5; // between signs of life
 inline constexpr std::uint32_t kAbortAfterTicks = 30, kKillAfterTicks = 35;
 
 struct Record {
-    char key[wire::kKeySize];
-    char mark[wire::kMarkSize]; // value of KEEPWELL_UNIT
-    std::uint64_t generation;   // of a task: its id
-    std::uint32_t hash;         // of key
+    Bytes key, mark;          // mark: value of KEEPWELL_UNIT
+    std::uint64_t generation; // of a task: its id
+    std::uint32_t hash;       // of key
     Phase phase;
     bool task;
     bool ours; // our child (or adopted orphan), so waitid works
@@ -101,8 +117,7 @@ struct Record {
     std::uint64_t refused; // a generation that was asked for too early
     int watch = -1;        // inotify descriptor of the leaf's cgroup.events
     std::uint32_t state_entry = ~0U;
-    std::uint32_t unknown_size; // tags of the state file that this version does not know
-    unsigned char unknown[96];
+    Bytes unknown; // fields of the state file that this version does not know
     std::int32_t kept[4] = {-1, -1, -1,
                             -1}; // what one keeper hands to the next: pidfd, output, errors
 };
@@ -223,6 +238,7 @@ struct Keeper {
     bool stopping = false;       // SIGTERM came
     bool stopping_alone = false; // and the supervisor is gone
     std::int64_t kill_all_ns = 0, give_up_ns = 0;
+    std::int64_t settled_ns = 0; // by then the start is over
     std::int64_t tick_ns = 1'000'000'000;
     bool done = false;
     int exit_code = 0;

@@ -131,7 +131,7 @@ using UnitPath = char[512 + wire::kKeySize + 48];
 void path_of(const Keeper& k, const Record& r, std::uint32_t i, UnitPath& path,
              const char* file = "") {
     char name[wire::kKeySize + 16];
-    proc::leaf_name(r.key, 0, name);
+    proc::leaf_name(r.key.text(), 0, name);
     std::snprintf(path, sizeof path, "%s/%s/%s", k.legacy_path[i], name, file);
 }
 

@@ -1,6 +1,7 @@
 // keepwell-keeper: parent of every daemon and of the supervisor. See keeper.h.
 #include "supervisor/keeper/keeper.h"
 #include "supervisor/keeper/raw.h"
+#include "supervisor/keeper/start_pages.h"
 
 #include <cerrno>
 #include <csignal>
@@ -29,6 +30,7 @@ constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kRewatchNs = kSecond / 4;
 constexpr std::int64_t kReapAfterNs = kSecond / 5;
 constexpr std::uint32_t kFirstBackoffMs = 100, kLastBackoffMs = 5000;
+constexpr std::int64_t kSettledNs = 10 * kSecond;   // after the start
 constexpr std::int64_t kFirstSignNs = 60 * kSecond; // of a supervisor that has just started
 
 bool env_set(const char* name) {
@@ -252,6 +254,10 @@ void check_deadlines(Keeper& k, std::int64_t now) {
     if (k.scan_wanted && now >= k.next_scan_ns) scan_trees(k);
     tick(k, now);
     check_upgrade(k, now);
+    if (k.settled_ns != 0 && now >= k.settled_ns) {
+        k.settled_ns = 0;
+        forget_start_pages();
+    }
     pet_manager(k, now);
     if (s.retry_send_ns != 0 && now >= s.retry_send_ns) {
         s.retry_send_ns = 0;
@@ -285,6 +291,7 @@ int wait_ms(const Keeper& k, std::int64_t now) {
     at(k.next_reap_ns);
     if (k.scan_wanted) at(k.next_scan_ns == 0 ? now : k.next_scan_ns);
     if (s.watchdog && s.pid != 0) at(s.next_tick_ns);
+    at(k.settled_ns);
     at(k.upgrade.deadline_ns);
     at(k.manager.next_pet_ns);
     at(k.manager.retry_ns);
@@ -380,6 +387,7 @@ int run(Keeper& k) {
         return 1;
     }
     launch(k);
+    k.settled_ns = now_ns() + kSettledNs;
     while (!k.done) turn(k);
     forget(k, k.supervisor.memory);
     remove_cgroups(k);

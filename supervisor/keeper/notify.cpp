@@ -43,11 +43,11 @@ int prove_main(Keeper& k, const Record& r, const wire::MainPidMessage& m, Fd& pi
 } // namespace
 
 void notify_variable(const Keeper& k, const Record& r, char* out, std::size_t size) {
-    std::snprintf(out, size, "NOTIFY_SOCKET=%s/%s/%s", k.runtime_dir, kFolder, r.key);
+    std::snprintf(out, size, "NOTIFY_SOCKET=%s/%s/%s", k.runtime_dir, kFolder, r.key.text());
 }
 
 bool make_notify_socket(Keeper& k, Record& r) {
-    if (std::strlen(k.runtime_dir) + sizeof kFolder + 1 + std::strlen(r.key) >=
+    if (std::strlen(k.runtime_dir) + sizeof kFolder + 1 + std::strlen(r.key.text()) >=
         sizeof sockaddr_un{}.sun_path) {
         errno = ENAMETOOLONG;
         return false;
@@ -63,16 +63,16 @@ bool make_notify_socket(Keeper& k, Record& r) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     std::snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/%s", folder.get(),
-                  r.key);
-    unlinkat(folder.get(), r.key, 0);
+                  r.key.text());
+    unlinkat(folder.get(), r.key.text(), 0);
     const mode_t mask = umask(0177); // its user's and root's
     const int bound = bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address);
     const int error = errno;
     umask(mask);
     errno = error;
     if (bound != 0) return false;
-    if (r.uid != geteuid() &&
-        fchownat(folder.get(), r.key, r.uid, static_cast<gid_t>(-1), AT_SYMLINK_NOFOLLOW) != 0)
+    if (r.uid != geteuid() && fchownat(folder.get(), r.key.text(), r.uid, static_cast<gid_t>(-1),
+                                       AT_SYMLINK_NOFOLLOW) != 0)
         return false;
     r.notify = static_cast<Fd&&>(socket);
     return true;
@@ -82,7 +82,7 @@ void remove_notify_socket(const Keeper& k, Record& r) {
     if (!r.has_notify) return;
     r.notify.reset();
     const Fd folder(open_folder(k));
-    if (folder) unlinkat(folder.get(), r.key, 0);
+    if (folder) unlinkat(folder.get(), r.key.text(), 0);
 }
 
 void change_main(Keeper& k, Record& r, const wire::MainPidMessage& m) {

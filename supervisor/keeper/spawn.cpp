@@ -255,9 +255,11 @@ void spawn(Keeper& k, Record& r, const unsigned char* body, std::size_t size,
     std::memcpy(&head, body, sizeof head);
     r.has_notify = head.notify != 0 && !r.task;
     PlanMemory* memory = make_plan(k, r, body, size);
-    if (memory == nullptr) return failed(k, r, wire::Stage::Prepare, ENOMEM);
+    if (memory == nullptr || !r.mark.set(memory->plan.mark, std::strlen(memory->plan.mark))) {
+        std::free(memory);
+        return failed(k, r, wire::Stage::Prepare, ENOMEM);
+    }
     Plan& p = memory->plan;
-    std::snprintf(r.mark, sizeof r.mark, "%s", p.mark);
     r.uid = head.has_user != 0 ? head.uid : getuid();
     r.kill_at_ns = m.kill_at_ns;
     Ends e;

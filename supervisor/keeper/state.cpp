@@ -25,6 +25,7 @@ constexpr std::uint32_t kFileVersion = 1;
 constexpr std::size_t kSlotSize = 512;
 constexpr std::size_t kEntrySize = 2 * kSlotSize;
 constexpr std::size_t kHeaderSize = 4096;
+constexpr std::size_t kMaxUnknown = 96;
 constexpr std::uint32_t kStep = 64;              // entries the file grows by
 constexpr char kSupervisorKey[] = "/supervisor"; // no unit can be called so
 
@@ -121,10 +122,10 @@ struct Writer {
 
 void encode(const Record& r, Slot& s) {
     Writer w{s};
-    w.put(TagKey, r.key, std::strlen(r.key));
+    w.put(TagKey, r.key.text(), r.key.size());
     w.put(TagGeneration, r.generation);
     w.put(TagPhase, static_cast<std::uint8_t>(r.phase));
-    w.put(TagMark, r.mark, std::strlen(r.mark));
+    w.put(TagMark, r.mark.text(), r.mark.size());
     if (r.pid != 0) {
         w.put(TagPid, static_cast<std::int64_t>(r.pid));
         w.put(TagStartTicks, r.start_ticks);
@@ -147,10 +148,9 @@ void encode(const Record& r, Slot& s) {
         e.exited_ns = r.exited_ns;
         w.put(TagExit, e);
     }
-    if (r.unknown_size != 0 && s.length + r.unknown_size <= sizeof s.fields) {
-        std::memcpy(s.fields + s.length, r.unknown, r.unknown_size);
-        s.length += r.unknown_size;
-    }
+    if (s.length + r.unknown.size() > sizeof s.fields) return;
+    std::memcpy(s.fields + s.length, r.unknown.text(), r.unknown.size());
+    s.length += static_cast<std::uint32_t>(r.unknown.size());
 }
 
 template <class T>
@@ -158,10 +158,17 @@ void get(T& out, const unsigned char* data, std::size_t size) {
     if (size == sizeof out) std::memcpy(&out, data, sizeof out);
 }
 
-void get_text(char* out, std::size_t room, const unsigned char* data, std::size_t size) {
-    if (size >= room) return;
-    std::memcpy(out, data, size);
-    out[size] = '\0';
+void get_text(Bytes& out, std::size_t room, const unsigned char* data, std::size_t size) {
+    if (size < room) (void)out.set(data, ::strnlen(reinterpret_cast<const char*>(data), size));
+}
+
+// A field of a newer keeper, kept for it.
+void keep_field(Bytes& all, const unsigned char* field, std::size_t size) {
+    unsigned char longer[kMaxUnknown];
+    if (all.size() + size > sizeof longer) return;
+    std::memcpy(longer, all.text(), all.size());
+    std::memcpy(longer + all.size(), field, size);
+    (void)all.set(longer, all.size() + size);
 }
 
 void decode_field(Record& r, std::uint16_t tag, const unsigned char* data, std::size_t size) {
@@ -170,8 +177,8 @@ void decode_field(Record& r, std::uint16_t tag, const unsigned char* data, std::
     ExitField e{};
     FirstField first{};
     switch (tag) {
-    case TagKey: return get_text(r.key, sizeof r.key, data, size);
-    case TagMark: return get_text(r.mark, sizeof r.mark, data, size);
+    case TagKey: return get_text(r.key, wire::kKeySize, data, size);
+    case TagMark: return get_text(r.mark, wire::kMarkSize, data, size);
     case TagGeneration: return get(r.generation, data, size);
     case TagStartTicks: return get(r.start_ticks, data, size);
     case TagStartedNs: return get(r.started_ns, data, size);
@@ -207,10 +214,7 @@ void decode_field(Record& r, std::uint16_t tag, const unsigned char* data, std::
         return;
     case TagNotify: r.has_notify = true; return;
     case TagMissing: return get(r.missing, data, size);
-    default: // of a newer keeper: kept for it
-        if (r.unknown_size + 4 + size > sizeof r.unknown) return;
-        std::memcpy(r.unknown + r.unknown_size, data - 4, size + 4);
-        r.unknown_size += static_cast<std::uint32_t>(size + 4);
+    default: return keep_field(r.unknown, data - 4, size + 4);
     }
 }
 
@@ -312,7 +316,7 @@ bool readable(const Slot (&slots)[2]) {
     if (s.length == 0) return true;
     Record r{};
     decode(r, s);
-    return r.key[0] != '\0' && r.phase <= Phase::Failed;
+    return r.key.text()[0] != '\0' && r.phase <= Phase::Failed;
 }
 
 // The two programs of one version speak one language.
@@ -367,8 +371,8 @@ void load_entry(Keeper& k, std::uint32_t i) {
     if (s.length == 0) return;
     Record probe{};
     decode(probe, s);
-    const bool supervisor = std::strcmp(probe.key, kSupervisorKey) == 0;
-    Record* r = supervisor ? &k.supervisor.memory : add_record(k, probe.key, false, 0);
+    const bool supervisor = std::strcmp(probe.key.text(), kSupervisorKey) == 0;
+    Record* r = supervisor ? &k.supervisor.memory : add_record(k, probe.key.text(), false, 0);
     if (r == nullptr) return;
     e.used = true;
     r->state_entry = i;
@@ -453,7 +457,7 @@ void forget(Keeper& k, Record& r) {
 
 void save_supervisor(Keeper& k) {
     Record& r = k.supervisor.memory;
-    std::snprintf(r.key, sizeof r.key, "%s", kSupervisorKey);
+    (void)r.key.set(kSupervisorKey, sizeof kSupervisorKey - 1);
     proc::Stat stat;
     proc::read_stat(k.supervisor.pid, stat);
     r.phase = Phase::Running;

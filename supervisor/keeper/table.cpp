@@ -120,6 +120,18 @@ void ended(Keeper& k, Record& r) {
 
 } // namespace
 
+bool Bytes::set(const void* from, std::size_t size) {
+    if (at_ != nullptr && size == size_ && std::memcmp(at_, from, size) == 0) return true;
+    auto* fresh = static_cast<char*>(std::malloc(size + 1));
+    if (fresh == nullptr) return false;
+    std::memcpy(fresh, from, size);
+    fresh[size] = '\0';
+    std::free(at_);
+    at_ = fresh;
+    size_ = static_cast<std::uint32_t>(size);
+    return true;
+}
+
 bool kernel_tells_exits() {
     const Fd self(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
     PidfdInfo info{};
@@ -135,7 +147,7 @@ int wait_status_of(int code, int status) {
 Record* find(Keeper& k, const char* key) {
     const std::uint32_t hash = hash_of(key);
     for (Record* r = k.by_name[hash % kBuckets]; r != nullptr; r = r->next_of_name)
-        if (r->hash == hash && !r->task && std::strcmp(r->key, key) == 0) return r;
+        if (r->hash == hash && !r->task && std::strcmp(r->key.text(), key) == 0) return r;
     return nullptr;
 }
 
@@ -173,7 +185,11 @@ Record* add_record(Keeper& k, const char* key, bool task, std::uint64_t generati
     void* memory = std::calloc(1, sizeof(Record));
     if (memory == nullptr) return nullptr;
     auto* r = new (memory) Record{};
-    std::snprintf(r->key, sizeof r->key, "%s", key);
+    if (!r->key.set(key, std::strlen(key))) {
+        r->~Record();
+        std::free(r);
+        return nullptr;
+    }
     r->hash = hash_of(key);
     r->task = task;
     r->generation = generation;

@@ -71,7 +71,7 @@ Record* owner_of(Keeper& k, const proc::Stat& stat) {
         Record* r = k.records[i];
         if (r == nullptr || !by_ancestry(*r)) continue;
         if (stat.start_ticks < r->first_ticks || directory.st_uid != r->uid) continue;
-        if ((has_mark && std::strcmp(r->mark, mark.unit) == 0) ||
+        if ((has_mark && std::strcmp(r->mark.text(), mark.unit) == 0) ||
             (stat.session == r->session && stat.pid != r->session && stat.pid != r->pid))
             return r;
     }

@@ -69,7 +69,7 @@ wire::Report report_of(const Record& r, wire::Type type) {
     m.header.type = type;
     m.header.size = sizeof m;
     m.header.generation = r.generation;
-    std::memcpy(m.header.key, r.key, sizeof m.header.key);
+    std::snprintf(m.header.key, sizeof m.header.key, "%s", r.key.text());
     const bool over = r.phase == Phase::Exited;
     m.header.flags = (r.task ? wire::kTask : 0) | (r.leaf ? wire::kLeaf : 0) |
                      (over ? wire::kExited : 0) | (r.exit_known ? wire::kExitKnown : 0) |

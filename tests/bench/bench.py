@@ -17,11 +17,11 @@ from peers import PEERS, cpu_seconds, memory_kb, now, wake_ups
 MOST_PROCESSES = 950
 # figure, title, unit
 ROWS = [("restart_1", "restart, 1 unit", "ms"), ("restart_n", "restart, {n} units", "ms"), ("start_n", "start of {n}", "ms"),
-        ("storm_n", "all {n} killed until all run", "ms"), ("storm_cpu", "  its own CPU time", "s"), ("pss_n", "memory (PSS), {n} units", "KiB"), ("pss_parent", "  of the parent of the daemons", "KiB"),
-        ("dirty_n", "  private dirty, all", "KiB"), ("idle_cpu", "CPU when idle, {n} units", "%"),
+        ("storm_n", "all {n} killed until all run", "ms"), ("storm_cpu", "  its own CPU time", "s"), ("pss_n", "memory at rest (PSS), {n} units", "KiB"),
+        ("pss_parent", "  of the parent of the daemons", "KiB"), ("dirty_n", "  private dirty, all", "KiB"), ("pss_storm", "  after the storm", "KiB"), ("idle_cpu", "CPU when idle, {n} units", "%"),
         ("idle_wakes", "wake-ups a second when idle", ""), ("log_large", "log, large writes", "MB/s"), ("log_small", "log, 100-byte writes", "MB/s")]
 
-OWN = {"pss_n", "pss_parent", "dirty_n", "idle_cpu", "idle_wakes", "storm_cpu"}  # against keepwell, not the floor
+OWN = {"pss_n", "pss_parent", "dirty_n", "pss_storm", "idle_cpu", "idle_wakes", "storm_cpu"}  # against keepwell, not the floor
 
 
 def restarts(peer, rounds):
@@ -61,14 +61,14 @@ def many(kind, count, rounds):
         result = {"start_n": start_all(peer, 120)}
         time.sleep(2)
         own = peer.own()
-        memory = [memory_kb(pid) for pid in own]
-        result["pss_n"] = sum(pss for pss, _ in memory)
-        result["pss_parent"] = memory[0][0]
-        result["dirty_n"] = sum(dirty for _, dirty in memory)
         before, wakes = cpu_seconds(own), wake_ups(own)
         time.sleep(10)
         result["idle_cpu"] = 100 * (cpu_seconds(own) - before) / 10
         result["idle_wakes"] = (wake_ups(own) - wakes) / 10
+        memory = [memory_kb(pid) for pid in own]
+        result["pss_n"] = sum(pss for pss, _ in memory)
+        result["pss_parent"] = memory[0][0]
+        result["dirty_n"] = sum(dirty for _, dirty in memory)
         result["restart_n"] = restarts(peer, rounds)
         time.sleep(2)
         pids = [peer.slots.get(i)[1] for i in range(count)]
@@ -82,6 +82,8 @@ def many(kind, count, rounds):
             raise RuntimeError(f"{missing} of {count} did not come back within 60 s")
         result["storm_n"] = (max(peer.slots.get(i)[0] for i in range(count)) - begin) / 1e6
         result["storm_cpu"] = cpu_seconds(own) - before
+        time.sleep(2)
+        result["pss_storm"] = sum(memory_kb(pid)[0] for pid in own)
         return result
 
 

@@ -103,6 +103,8 @@ TEST(Explain, WhatHoldsActionsBackIsSaid) {
     spec.dry_run = true;
     spec.requires_units = {"db"};
     EXPECT_THAT(topic(spec, "but"), HasSubstr("heal = false"));
+    for (const char* never : {"restarts", "then", "worst", "ladder"})
+        EXPECT_EQ(topic(spec, never), "") << "what is only watched has no schedule";
     EXPECT_THAT(topic(spec, "but"), HasSubstr("dry_run"));
     EXPECT_THAT(topic(spec, "requires"), HasSubstr("db"));
 }

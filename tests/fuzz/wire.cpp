@@ -49,8 +49,8 @@ void check_table(const Keeper& k) {
     for (std::uint32_t i = 0; i < k.record_count; ++i) {
         const Record* r = k.records[i];
         if (r == nullptr) continue;
-        if (r->index != i || r->key[sizeof r->key - 1] != '\0') __builtin_trap();
-        if (std::strchr(r->key, '/') != nullptr || r->key[0] == '.') __builtin_trap();
+        if (r->index != i || r->key.size() >= keepwell::wire::kKeySize) __builtin_trap();
+        if (std::strchr(r->key.text(), '/') != nullptr || r->key.text()[0] == '.') __builtin_trap();
         if (r->pid != 0) __builtin_trap(); // there can be no process
     }
 }
