@@ -1,5 +1,7 @@
 #include "supervisor/app/process_setup.h"
 
+#include "supervisor/keeper/start_pages.h"
+
 #include <malloc.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
@@ -22,6 +24,11 @@ void keep_memory_small() {
     mallopt(M_ARENA_MAX, 1);
     mallopt(M_MMAP_THRESHOLD, 64 << 10);
     mallopt(M_TRIM_THRESHOLD, 128 << 10);
+}
+
+void forget_start() {
+    forget_start_pages();
+    malloc_trim(0);
 }
 
 } // namespace keepwell

@@ -14,7 +14,6 @@
 #include "supervisor/app/runtime_json.h"
 #include "supervisor/app/unit_hosts.h"
 #include "supervisor/config/last_good.h"
-#include "supervisor/keeper/start_pages.h"
 #include "supervisor/net/cares_client.h"
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
@@ -187,11 +186,7 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                   notice_.changed();
               }),
       alive_(loop_, [this] { keeper_.alive(); }),
-      started_(loop_,
-               [] {
-                   forget_start_pages();
-                   malloc_trim(0);
-               }),
+      started_(loop_, forget_start),
       reloads_({loop_, options_.load,
                 [this](bool dry) {
                     if (!dry) notice_.reloading();

@@ -59,6 +59,11 @@ void take_kept(const Keeper& k, Record& r) {
 } // namespace
 
 void adopt(Keeper& k, Record& r) {
+    if (r.aside) {
+        r.aside = false; // not before it is counted
+        take_kept(k, r);
+        return lay_aside(k, r);
+    }
     if (r.pid == 0) { // an intent: its gated child read EOF instead of the go byte
         if (r.phase != Phase::Exited) free_record(k, r);
         return;

@@ -67,7 +67,8 @@ inline constexpr std::uint32_t kPlaces = 8;
 // Ticks after a sign of life that are one sleep: it comes every five, so a healthy supervisor costs
 // no wake-ups.
 inline constexpr std::uint32_t kQuietTicks = 10;
-inline constexpr std::uint32_t kAliveTicks = 5; // between signs of life
+inline constexpr std::uint32_t kAliveTicks = 5;   // between signs of life
+inline constexpr std::uint32_t kMostAside = 1024; // records; each with up to two descriptors
 inline constexpr std::uint32_t kAbortAfterTicks = 30, kKillAfterTicks = 35;
 
 struct Record {
@@ -81,6 +82,7 @@ struct Record {
     bool exit_known;
     bool exit_acked;
     bool tree_gone;
+    bool aside; // acknowledged and in no index; here only for what is unread in its pipes
     std::uint8_t empty_looks; // censuses in a row without a process of the tree
     bool timed_out;
     bool oom;
@@ -226,6 +228,7 @@ struct Keeper {
     Record *told = nullptr, *told_last = nullptr; // those with tell bits, oldest first
     Ends spare;                                   // for the next spawn, made while nobody waits
     std::uint32_t next_serial = 1;
+    std::uint32_t aside = 0; // records that are
     std::uint32_t freed = 0; // records so far: who walks a list starts again when it has changed
     StateFile state;
     Supervisor supervisor;
@@ -269,6 +272,9 @@ Record* find_task(Keeper&, std::uint64_t id);
 Record* find_pid(Keeper&, pid_t);
 Record* add_record(Keeper&, const char* key, bool task, std::uint64_t generation);
 void free_record(Keeper&, Record&);
+// What the supervisor had acknowledged before it had read all of the output: were it killed now,
+// the next one finds the rest here. Frees the record when there is nothing to read.
+void lay_aside(Keeper&, Record&);
 void tell(Keeper&, Record&, std::uint32_t bits);
 void untell(Keeper&, Record&);
 void arm(Keeper&, Record&); // it has a deadline now

@@ -9,7 +9,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <fcntl.h>
 #include <map>
 #include <optional>
 #include <unordered_map>
@@ -227,6 +226,11 @@ void KeeperClient::Impl::page(Received& in) {
 void KeeperClient::Impl::adopt(const wire::Report& m, Ends ends) {
     const std::string key = m.header.key;
     if ((m.header.flags & wire::kFailed) != 0) return spawn_failed(m);
+    if ((m.header.flags & wire::kLastWords) != 0) { // another instance may have the name by now
+        Instance gone;
+        gone.generation = m.header.generation;
+        return give(key, gone, std::move(ends));
+    }
     const auto done = done_early.find(key);
     if (done != done_early.end() && done->second == m.header.generation) return;
     Instance& i = instances[key];
@@ -448,19 +452,9 @@ void KeeperClient::ack(const std::string& key, Generation generation) {
 std::vector<Survivor> KeeperClient::survivors(const std::string& key) {
     const auto it = impl_->instances.find(key);
     if (it == impl_->instances.end()) return {};
-    std::vector<pid_t> pids;
-    if (it->second.leaf) {
-        const UniqueFd dir(::open(impl_->leaf_path(key).c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-        if (dir)
-            proc::each_in_cgroup(
-                dir.get(),
-                [](void* to, pid_t pid) { static_cast<std::vector<pid_t>*>(to)->push_back(pid); },
-                &pids);
-    } else {
-        pids = marked_tree(key, impl_->fleet, it->second.pid);
-    }
     std::vector<Survivor> out;
-    for (const pid_t pid : pids) {
+    for (const pid_t pid : it->second.leaf ? leaf_tree(impl_->leaf_path(key))
+                                           : marked_tree(key, impl_->fleet, it->second.pid)) {
         proc::Stat stat;
         if (out.size() == kMaxSurvivors) break;
         if (!proc::read_stat(pid, stat) || stat.state == 'Z' || stat.state == 'X') continue;
@@ -471,9 +465,7 @@ std::vector<Survivor> KeeperClient::survivors(const std::string& key) {
 
 std::string KeeperClient::cgroup_of(const std::string& key) const {
     if (!owns_tree(key) || impl_->cgroup_base.empty()) return {};
-    char leaf[wire::kKeySize + 16];
-    proc::leaf_name(key.c_str(), 0, leaf);
-    return impl_->cgroup_base + "/" + leaf;
+    return impl_->leaf_path(key);
 }
 
 std::vector<std::string> KeeperClient::missing_limits(const std::string& key) const {

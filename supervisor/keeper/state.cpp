@@ -59,6 +59,7 @@ enum Tag : std::uint16_t {
     TagNotify,
     TagErrorsInode = 24,
     TagMissing,   // limits of the tree that could not be set
+    TagAside,     // while one keeper puts the next one in its place
     TagKept = 40, // descriptors, while one keeper puts the next one in its place
 };
 struct FirstField {
@@ -148,6 +149,11 @@ void encode(const Record& r, Slot& s) {
         e.exited_ns = r.exited_ns;
         w.put(TagExit, e);
     }
+    if (r.aside) {
+        w.put(TagAside, std::uint8_t{1});
+        w.put(TagInode, r.output_inode);
+        w.put(TagErrorsInode, r.errors_inode);
+    }
     if (s.length + r.unknown.size() > sizeof s.fields) return;
     std::memcpy(s.fields + s.length, r.unknown.text(), r.unknown.size());
     s.length += static_cast<std::uint32_t>(r.unknown.size());
@@ -213,6 +219,7 @@ void decode_field(Record& r, std::uint16_t tag, const unsigned char* data, std::
         r.first_ticks = first.start_ticks;
         return;
     case TagNotify: r.has_notify = true; return;
+    case TagAside: r.aside = true; return;
     case TagMissing: return get(r.missing, data, size);
     default: return keep_field(r.unknown, data - 4, size + 4);
     }

@@ -1,9 +1,11 @@
 #include "supervisor/keeper/survivors.h"
 
+#include "supervisor/keeper/link.h"
 #include "supervisor/keeper/proc.h"
 
 #include <algorithm>
 #include <cstring>
+#include <fcntl.h>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -33,6 +35,16 @@ void visit_process(void* context, pid_t pid) {
 }
 
 } // namespace
+
+std::vector<pid_t> leaf_tree(const std::string& path) {
+    std::vector<pid_t> pids;
+    const UniqueFd dir(::open(path.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const auto add = [](void* to, pid_t pid) {
+        static_cast<std::vector<pid_t>*>(to)->push_back(pid);
+    };
+    if (dir) proc::each_in_cgroup(dir.get(), add, &pids);
+    return pids;
+}
 
 std::vector<pid_t> marked_tree(const std::string& unit, const std::string& fleet,
                                std::int64_t main) {

@@ -1,4 +1,4 @@
-// Who lives of a unit's tree where it has no cgroup: by descent and by mark, for people to read.
+// Who lives of a unit's tree, for people to read: by its cgroup, else by descent and by mark.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,8 @@
 
 namespace keepwell {
 
+std::vector<pid_t>
+leaf_tree(const std::string& path); // of the cgroup; empty when it cannot be read
 // Ascending. fleet: value of KEEPWELL_FLEET; main: the main process, which may be gone.
 std::vector<pid_t> marked_tree(const std::string& unit, const std::string& fleet,
                                std::int64_t main);

@@ -18,6 +18,8 @@ namespace keepwell::keeper {
 namespace {
 
 constexpr std::int64_t kStuckNs = 5'000'000'000;
+constexpr std::int64_t kAsideNs = 1'000'000'000; // between looks at what is unread
+constexpr int kAsideLooks = 60;
 
 struct PidfdInfo { // struct pidfd_info of Linux 6.15, first version
     std::uint64_t mask, cgroup;
@@ -46,6 +48,33 @@ void unchain(Record*& head, Record& r, Record* Record::*next) {
     Record** at = &head;
     while (*at != nullptr && *at != &r) at = &((*at)->*next);
     if (*at != nullptr) *at = r.*next;
+}
+
+bool unread(const Fd& fd) {
+    int bytes = 0;
+    return fd && ioctl(fd.get(), FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
+bool has_last_words(const Record& r) {
+    return !r.task && r.phase == Phase::Exited && (unread(r.output) || unread(r.errors));
+}
+
+void erase(Keeper& k, Record& r) {
+    if (r.aside) --k.aside;
+    disarm(k, r);
+    k.records[r.index] = nullptr;
+    if (r.index < k.first_free) k.first_free = r.index;
+    ++k.freed;
+    r.~Record();
+    std::free(&r);
+}
+
+void look_aside(Keeper& k, Record& r, std::int64_t now) {
+    if (now < r.deadline_ns) return;
+    r.deadline_ns = now + kAsideNs;
+    // Who reads nothing for that long has a disk that does not write, or something that left the
+    // tree goes on printing.
+    if (++r.empty_looks > kAsideLooks || !has_last_words(r)) erase(k, r);
 }
 
 bool grow(Keeper& k) {
@@ -204,6 +233,7 @@ Record* add_record(Keeper& k, const char* key, bool task, std::uint64_t generati
 }
 
 void free_record(Keeper& k, Record& r) {
+    if (r.aside) return erase(k, r);
     untell(k, r);
     disarm(k, r);
     unwatch(k, r.pidfd);
@@ -214,14 +244,23 @@ void free_record(Keeper& k, Record& r) {
     if (r.leaf) remove_leaf(k, r);
     remove_notify_socket(k, r);
     remove_limits(k, r);
+    lay_aside(k, r);
+}
+
+void lay_aside(Keeper& k, Record& r) {
     forget(k, r);
     set_pid(k, r, 0);
     unchain(k.by_name[r.hash % kBuckets], r, &Record::next_of_name);
-    k.records[r.index] = nullptr;
-    if (r.index < k.first_free) k.first_free = r.index;
+    if (k.aside >= kMostAside || !has_last_words(r)) return erase(k, r);
+    ++k.aside;
     ++k.freed;
-    r.~Record();
-    std::free(&r);
+    r.aside = r.exit_acked = r.tree_gone = true;
+    r.leaf = r.has_notify = false; // its names may be another instance's by now
+    r.notify.reset();
+    r.kill_at_ns = 0;
+    r.empty_looks = 0;
+    r.deadline_ns = now_ns() + kAsideNs;
+    arm(k, r);
 }
 
 void tell(Keeper& k, Record& r, std::uint32_t bits) {
@@ -302,6 +341,7 @@ void reap_orphans(Keeper& k) {
 }
 
 void check_deadline(Keeper& k, Record& r, std::int64_t now) {
+    if (r.aside) return look_aside(k, r, now);
     if (r.deadline_ns == 0 && r.kill_at_ns == 0) return disarm(k, r);
     if (r.pidfd && r.kill_at_ns != 0 && now >= r.kill_at_ns) {
         if (!r.timed_out) {

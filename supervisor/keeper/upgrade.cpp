@@ -85,7 +85,7 @@ void hand_records(Keeper& k, bool on) {
     k.upgrade.handing_over = on;
     for (std::uint32_t i = 0; i < k.record_count; ++i) {
         Record* r = k.records[i];
-        if (r == nullptr || r->task || r->state_entry == ~0U) continue;
+        if (r == nullptr || r->task || (r->state_entry == ~0U && !r->aside)) continue;
         const Fd* const fds[] = {&r->pidfd, &r->output, &r->errors, &r->notify};
         std::int32_t* kept = r->kept;
         for (const Fd* const fd : fds) {
@@ -96,6 +96,7 @@ void hand_records(Keeper& k, bool on) {
             ++kept;
         }
         save(k, *r);
+        if (r->aside && !on) forget(k, *r);
     }
 }
 

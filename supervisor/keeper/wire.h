@@ -70,6 +70,8 @@ inline constexpr std::uint32_t kNotify = 1U << 11; // the unit's notify socket r
 inline constexpr std::uint32_t kNoMemoryLimit = 1U << 12;
 inline constexpr std::uint32_t kNoCpuLimit = 1U << 13;
 inline constexpr std::uint32_t kNoPidsLimit = 1U << 14;
+// Only in a page: ended, told and acknowledged; all there is of it is output that nobody has read.
+inline constexpr std::uint32_t kLastWords = 1U << 15;
 // The descriptors of one report come in this order: output, errors, notify.
 // Header::flags of Welcome
 inline constexpr std::uint32_t kManager = 1U << 0; // there is a service manager to be told

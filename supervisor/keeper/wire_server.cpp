@@ -75,7 +75,8 @@ wire::Report report_of(const Record& r, wire::Type type) {
                      (over ? wire::kExited : 0) | (r.exit_known ? wire::kExitKnown : 0) |
                      (r.exit_acked ? wire::kExitAcked : 0) | (r.tree_gone ? wire::kTreeGone : 0) |
                      (r.timed_out ? wire::kTimedOut : 0) | (r.oom ? wire::kOom : 0) |
-                     (r.phase == Phase::Failed ? wire::kFailed : 0) | r.missing;
+                     (r.phase == Phase::Failed ? wire::kFailed : 0) |
+                     (r.aside ? wire::kLastWords : 0) | r.missing;
     m.pid = r.pid;
     m.start_ticks = r.start_ticks;
     m.started_ns = r.started_ns;

@@ -124,7 +124,8 @@ void KeeperTest::connect() {
     stages.clear();
     listed = lost = stop_asked = reload_asked = leave_asked = false;
     KeeperClient::Hooks hooks;
-    hooks.on_output = [this](const std::string& key, Generation, int pipe) {
+    hooks.on_output = [this](const std::string& key, Generation g, int pipe) {
+        outputs[key + "@" + std::to_string(g)].reset(fcntl(pipe, F_DUPFD_CLOEXEC, 3));
         outputs[key].reset(pipe);
     };
     hooks.on_errors = [this](const std::string& key, Generation, int pipe) {

@@ -71,7 +71,7 @@ class KeeperTest : public ::testing::TestWithParam<Mode>, public ProcessListener
     uv::Loop loop;
     uv::MonotonicClock clock;
     std::vector<Seen> seen;
-    std::map<std::string, UniqueFd> outputs; // "a", and "a!" for a stderr of its own
+    std::map<std::string, UniqueFd> outputs; // "a" and "a@7", and "a!" for a stderr of its own
     std::vector<UniqueFd> stages;
     bool listed = false, lost = false, stop_asked = false, reload_asked = false;
     bool leave_asked = false;

@@ -66,6 +66,27 @@ TEST_P(Life, AnExitIsRepeatedToEachSupervisorUntilItIsAcknowledged) {
     EXPECT_EQ(find(Seen::Exited, "a"), nullptr);
 }
 
+TEST_P(Life, LastWordsThatNobodyReadOutliveTheAcknowledgement) {
+    begin();
+    ASSERT_NE(spawn(shell("a", "echo last words"), 7), 0);
+    ASSERT_TRUE(wait_for(Seen::TreeEmpty, "a", 7));
+    ASSERT_NE(spawn(shell("a", "echo others; sleep 60"), 8), 0) << "their name is free";
+    kill_supervisor();
+    connect();
+    EXPECT_EQ(find(Seen::Exited, "a", 7), nullptr) << "what was acknowledged is not told again";
+    ASSERT_NE(find(Seen::Adopted, "a", 8), nullptr);
+    EXPECT_EQ(output("a@8", "\n"), "others\n");
+    ASSERT_EQ(output("a@7", "words"), "last words\n");
+    EXPECT_TRUE(wait([&] {
+        outputs.clear();
+        kill_supervisor();
+        connect();
+        return outputs.count("a@7") == 0;
+    })) << "what is read is not kept";
+    client->signal("a", 8, SIGKILL, SignalScope::Tree);
+    EXPECT_TRUE(wait_for(Seen::TreeEmpty, "a", 8));
+}
+
 TEST_P(Life, LeftOversOfAnAcknowledgedExitAreKnownToTheNextSupervisor) {
     begin();
     ASSERT_NE(spawn(shell("a", "sleep 60 & exit 3"), 7), 0);

@@ -87,6 +87,23 @@ TEST_P(UpgradeInPlace, LosesNoExitAndNoLastWords) {
     EXPECT_EQ(output("b", "words"), "other words\n");
 }
 
+TEST_P(UpgradeInPlace, KeepsLastWordsThatNobodyRead) {
+    ASSERT_NE(spawn(shell("a", "echo last words"), 7), 0);
+    ASSERT_TRUE(wait_for(Seen::TreeEmpty, "a", 7)); // and acknowledged
+    const auto pid = spawn(shell("a", "echo others; sleep 60"), 8);
+    ASSERT_NE(pid, 0);
+    client->upgrade();
+    ASSERT_TRUE(wait([&] { return leave_asked; })) << upgrade_refused;
+    let_go();
+    connect();
+    ASSERT_NE(find(Seen::Adopted, "a", 8), nullptr);
+    EXPECT_EQ(find(Seen::Adopted, "a", 8)->pid, pid);
+    EXPECT_EQ(output("a@7", "words"), "last words\n");
+    EXPECT_EQ(output("a@8", "\n"), "others\n");
+    client->signal("a", 8, SIGKILL, SignalScope::Tree);
+    EXPECT_TRUE(wait_for(Seen::TreeEmpty, "a", 8));
+}
+
 TEST_P(UpgradeInPlace, IsRefusedWhereTheStateCannotBeRead) {
     const auto pid = spawn(unit("a", {"/bin/sleep", "60"}));
     std::fstream file(path("run/keeper.state"), std::ios::in | std::ios::out | std::ios::binary);
