@@ -33,8 +33,8 @@ ERRORS = ("ENOSPC", "EIO", "EMFILE", "EAGAIN", "ENOMEM", "EINTR")
 # What these return cannot be an error, or a wrong one is no fault of this world (clock_gettime, a lost exit_group).
 NEVER_FAIL = {"exit_group", "exit", "getpid", "gettid", "getuid", "geteuid", "getgid", "getegid", "getppid", "rt_sigreturn",
               "execve", "restart_syscall", "clock_gettime", "brk", "arch_prctl", "set_tid_address", "set_robust_list", "rseq",
-              # A call that fails here is not made: the descriptor stays open, which no kernel does.
-              "close"}
+              # A call that fails here is not made: the descriptor stays open, or a thread is not woken; no kernel does that.
+              "close", "futex"}
 # Errors that the kernel does not have for this use: a full pipe cannot be told from an empty one by EAGAIN when there are bytes;
 # a connected unix socket has none of EIO, ENOSPC and EMFILE; an eventfd with room takes every write.
 UNREAL = {("supervisor", "splice", "EAGAIN"), ("supervisor", "write", "EAGAIN"),
