@@ -155,6 +155,18 @@ const LogTally& LogBook::tally(const std::string& key) const {
     return it == books_.end() ? kNone : *it->second.tally;
 }
 
+void LogBook::flush(std::function<void()> done) {
+    if (movers_.empty()) return done();
+    for (const auto& [key, book] : books_)
+        for (const std::string& name : {key, errors_key(key)}) mover_of(name)->flush(name, {});
+    const auto left = std::make_shared<std::size_t>(movers_.size());
+    const auto one = [left, done = std::move(done)] {
+        if (--*left == 0) done();
+    };
+    // Orders are done in turn: behind these, and behind those of units that are gone.
+    for (const auto& mover : movers_) mover->flush("", [this, one] { async_.post(one); });
+}
+
 void LogBook::add(const std::string& key, const std::string& name, Generation generation,
                   int pipe_fd) {
     auto* mover = mover_of(name);

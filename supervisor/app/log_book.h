@@ -36,7 +36,10 @@ class LogBook {
     void take(const std::string& key, Generation, int pipe_fd); // owns pipe_fd
     void take_errors(const std::string& key, Generation, int pipe_fd);
     const LogTally& tally(const std::string& key) const; // of both its outputs
-    void close() {                                       // what is not moved yet stays in the pipes
+    // Writes what is in the pipes of all units now, then calls done on the loop; never while a disk
+    // does not write.
+    void flush(std::function<void()> done);
+    void close() { // what is not moved yet stays in the pipes
         file_timer_.stop();
         movers_.clear();
         packer_.reset();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <spdlog/spdlog.h>
 
 namespace keepwell {
 
@@ -26,6 +27,19 @@ Result<LoadResult> load_or_last_good(const LoadOptions& options, const std::stri
            "them)";
     good.warnings.push_back({loaded.errors.front().where, note});
     return good;
+}
+
+std::shared_ptr<void> keep_last_good(uv::Loop& loop, const std::string& state_dir,
+                                     const LoadResult& loaded) {
+    auto error = std::make_shared<std::string>();
+    return uv::run_in_pool(
+        loop,
+        [state_dir, loaded, error] {
+            if (const Status s = save_last_good(state_dir, loaded); !s) *error = s.error().message;
+        },
+        [error] {
+            if (!error->empty()) spdlog::error("{}", *error);
+        });
 }
 
 Result<std::string> apply_reload(Fleet& fleet, LoadResult loaded, bool dry) {

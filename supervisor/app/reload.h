@@ -23,6 +23,11 @@ inline constexpr const char* kSafeNote =
 Result<LoadResult> load_or_last_good(const LoadOptions&, const std::string& state_dir, bool safe,
                                      std::string& note);
 
+// Writes it in the pool; what goes wrong is logged. Not begun yet when the token dies, it is
+// skipped.
+[[nodiscard]] std::shared_ptr<void> keep_last_good(uv::Loop&, const std::string& state_dir,
+                                                   const LoadResult&);
+
 // The answer of /api/config/reload:
 // {"added":[],"removed":[],"restarted":[],"updated":[],"unchanged":[],"frozen":[], "warnings":[]}.
 // Error: every message of the loader, one a line; nothing was changed. loaded: what

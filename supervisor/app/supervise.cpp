@@ -13,7 +13,6 @@
 #include "supervisor/app/reload.h"
 #include "supervisor/app/runtime_json.h"
 #include "supervisor/app/unit_hosts.h"
-#include "supervisor/config/last_good.h"
 #include "supervisor/net/cares_client.h"
 #include "supervisor/net/curl_client.h"
 #include "supervisor/net/uv_tcp_probe.h"
@@ -35,6 +34,7 @@ namespace {
 constexpr std::uint64_t kSettleMs = 20;
 constexpr std::uint64_t kStartedMs = 10'000; // a start is over by then
 constexpr std::size_t kEventsBack = 4000;
+constexpr Duration kLastWords = std::chrono::seconds(3); // to be written at the end
 
 class Supervisor {
   public:
@@ -46,7 +46,6 @@ class Supervisor {
     KeeperClient::Hooks keeper_hooks();
     NotifySockets::Hooks notify_hooks();
     StatusWriter::Documents render();
-    std::string render_status();
     SupervisorSnapshot snapshot();
     std::string runtime_json();
     Result<std::string> take_reload(bool dry, const std::string& who, LoadResult fresh);
@@ -56,9 +55,8 @@ class Supervisor {
     void begin_leaving(const std::string& who, bool upgrade);
     Status begin_upgrade(const std::string& who);
     void finish();
+    void end();
     void leave();
-    void keep_last_good(const LoadResult&);
-    void restore_events();
     void on_log(const LogReport&);
     void changed();
     const SupervisorSpec& spec() const { return loaded_.config.supervisor; }
@@ -149,7 +147,12 @@ Supervisor::Supervisor(const SuperviseOptions& options, LoadResult loaded, std::
                   hosts_.ask_systemd(check, std::move(done));
               }},
              *state_, wanted_, events_, spec()),
-      status_(clock_, {[this] { return render_status(); }, [this] { return fleet_.has_news(); }},
+      status_(clock_,
+              {[this] {
+                   ++sequence_;
+                   return fleet_.document().render(snapshot());
+               },
+               [this] { return fleet_.has_news(); }},
               spec().status_interval),
       past_({loop_, clock_, fleet_, [this] { changed(); },
              [this] {
@@ -301,11 +304,6 @@ SupervisorSnapshot Supervisor::snapshot() {
     return s;
 }
 
-std::string Supervisor::render_status() {
-    ++sequence_;
-    return fleet_.document().render(snapshot());
-}
-
 StatusWriter::Documents Supervisor::render() {
     const auto bytes = status_.make();
     return {*bytes, fleet_.document().render_history(snapshot())};
@@ -348,25 +346,8 @@ Result<std::string> Supervisor::apply(const std::string& who, LoadResult fresh) 
     if (frozen.metrics != spec().metrics) metrics_.start(spec().metrics);
     past_.apply(spec().history);
     spdlog::set_level(spdlog::level::from_str(spec().log_level));
-    keep_last_good(loaded_);
+    saving_ = keep_last_good(loop_, spec().state_dir, loaded_);
     return result;
-}
-
-void Supervisor::keep_last_good(const LoadResult& loaded) {
-    auto error = std::make_shared<std::string>();
-    saving_ = uv::run_in_pool(
-        loop_,
-        [dir = spec().state_dir, loaded, error] {
-            if (const Status s = save_last_good(dir, loaded); !s) *error = s.error().message;
-        },
-        [error] {
-            if (!error->empty()) spdlog::error("{}", *error);
-        });
-}
-
-void Supervisor::restore_events() {
-    for (const auto& line : EventStore::load(spec().state_dir + "/events.jsonl", kEventsBack))
-        fleet_.timeline().restore(line);
 }
 
 Status Supervisor::begin_upgrade(const std::string& who) {
@@ -418,7 +399,15 @@ void Supervisor::begin_shutdown(const std::string& who) {
     fleet_.shut_down(who, [this] { finish(); });
 }
 
+// With the keeper the pipes go: what is in them is written before. A disk that does not write holds
+// nobody up for longer.
 void Supervisor::finish() {
+    timers_.arm(clock_.now() + kLastWords, [this] { end(); });
+    logs_.flush([this] { end(); });
+}
+
+void Supervisor::end() {
+    if (std::exchange(leaving_, true)) return;
     note_ = "stopped";
     if (const Status s = writer_->finish(); !s) spdlog::error("{}", s.error().message);
     // A clean end leaves nothing to adopt: the next run starts afresh from configuration and wanted
@@ -443,7 +432,9 @@ Result<int> Supervisor::run() {
     writer_ = std::make_unique<StatusWriter>(
         clock_, timers_, StatusWriter::pool_of(loop_), options, [this] { return render(); },
         [](const std::string& text) { spdlog::warn("{}", text); });
-    if (!options_.safe) restore_events();
+    if (!options_.safe)
+        for (const auto& line : EventStore::load(spec().state_dir + "/events.jsonl", kEventsBack))
+            fleet_.timeline().restore(line);
     fleet_.timeline().add("", "keepwell",
                           fmt::format("supervisor {} began, pid {}", KEEPWELL_VERSION, getpid()));
     hosts_.connect(&fleet_, &fleet_);
@@ -459,7 +450,7 @@ Result<int> Supervisor::run() {
     past_.start(options_.safe ? "" : spec().state_dir + "/history.db", spec().history);
     metrics_.start(spec().metrics);
     writer_->start();
-    if (!options_.safe) keep_last_good(loaded_);
+    if (!options_.safe) saving_ = keep_last_good(loop_, spec().state_dir, loaded_);
     started_.start(kStartedMs);
     loop_.run();
     feeds_.end_all();

@@ -46,13 +46,25 @@ class Bytes {
   public:
     Bytes() = default;
     ~Bytes() { std::free(at_); }
-    Bytes(const Bytes&) = delete;
-    Bytes& operator=(const Bytes&) = delete;
+    Bytes(Bytes&& other) noexcept { swap(other); }
+    Bytes& operator=(Bytes&& other) noexcept {
+        swap(other);
+        return *this;
+    }
     const char* text() const { return at_ == nullptr ? "" : at_; }
     std::size_t size() const { return size_; }
     bool set(const void* from, std::size_t size); // false without memory: then it stays as it was
 
   private:
+    void swap(Bytes& other) {
+        char* const at = at_;
+        const std::uint32_t size = size_;
+        at_ = other.at_;
+        size_ = other.size_;
+        other.at_ = at;
+        other.size_ = size;
+    }
+
     char* at_ = nullptr;
     std::uint32_t size_ = 0;
 };

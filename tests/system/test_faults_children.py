@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from conftest import FAST, TOP, never
+from conftest import FAST, TOP, never, toml
 
 sys.path.insert(0, str(TOP / "tests/sweep"))
 import sweep  # noqa: E402
@@ -49,6 +49,17 @@ def test_a_status_that_somebody_else_reaped_is_unknown_and_the_unit_comes_back(f
     assert "INJECTED" in (fleet.dir / "trace").read_text()
     last = fleet.live("web")["last_exit"]
     assert last["code"] is None and last["signal"] in (None, 9), f"invented: {last}"
+
+
+def test_the_last_words_of_a_shutdown_are_written_by_however_slow_a_disk(fleet):
+    say = "trap 'echo last words; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    names = [f"u{i}" for i in range(8)]
+    fleet.write("".join(f"[unit.{n}]\ncommand = {toml(['/bin/sh', '-c', say])}\n{FAST}\n" for n in names))
+    start_traced(fleet, "-f --seccomp-bpf -e trace=splice -e inject=splice:delay_enter=100000", "supervisor")
+    fleet.wait_for(lambda: all(b"up" in fleet.log_text(n) for n in names), "the first words", 30)
+    fleet.keeper.terminate()
+    assert fleet.keeper.wait(20) == 0
+    assert not [n for n in names if b"last words" not in fleet.log_text(n)]
 
 
 @root
