@@ -35,6 +35,7 @@ class LagMeter {
     Instant last_stall_ = Instant::min(); // when one was seen
     std::function<void(Duration)> on_turn_;
     Prepare before_wait_;
+    Timer bound_; // of a wait whose length libuv does not say
 };
 
 } // namespace keepwell::uv

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 
@@ -46,6 +48,28 @@ TEST_F(LagMeterTest, ALongWaitForADescriptorThatIsNewIsNoStall) {
         poll.start(UV_READABLE);
         EXPECT_FALSE(stalled(700, 0s));
     }
+    close(ends[0]);
+    close(ends[1]);
+}
+
+TEST_F(LagMeterTest, APauseInAWaitForADescriptorThatIsNewIs) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    const pid_t self = getpid();
+    const pid_t helper = fork();
+    if (helper == 0) {
+        usleep(100'000);
+        kill(self, SIGSTOP);
+        usleep(1'600'000);
+        kill(self, SIGCONT);
+        _exit(0);
+    }
+    {
+        uv::Poll poll(loop, ends[0], [](int, int) {});
+        poll.start(UV_READABLE);
+        EXPECT_TRUE(stalled(300, 0s));
+    }
+    waitpid(helper, nullptr, 0);
     close(ends[0]);
     close(ends[1]);
 }
