@@ -402,7 +402,14 @@ void Supervisor::begin_shutdown(const std::string& who) {
 // With the keeper the pipes go: what is in them is written before. A disk that does not write holds
 // nobody up for longer.
 void Supervisor::finish() {
-    timers_.arm(clock_.now() + kLastWords, [this] { end(); });
+    timers_.arm(clock_.now() + kLastWords, [this] {
+        if (leaving_) return;
+        spdlog::warn(
+            "cannot write the last output of the daemons to {} within 3 s: what is left of "
+            "it is lost; see whether that disk can be written",
+            spec().log_dir);
+        end();
+    });
     logs_.flush([this] { end(); });
 }
 

@@ -82,7 +82,6 @@ def many(kind, count, rounds):
             raise RuntimeError(f"{missing} of {count} did not come back within 60 s")
         result["storm_n"] = (max(peer.slots.get(i)[0] for i in range(count)) - begin) / 1e6
         result["storm_cpu"] = cpu_seconds(own) - before
-        time.sleep(2)
         result["pss_storm"] = sum(memory_kb(pid)[0] for pid in own)
         return result
 

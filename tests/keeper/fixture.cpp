@@ -51,15 +51,14 @@ void KeeperTest::TearDown() {
         ::kill(keeper, SIGKILL);
         ::waitpid(keeper, nullptr, 0);
     }
-    const auto deadline = clock.now() + std::chrono::seconds(10);
     // A process has no environment for an instant of its exec, so that one look may miss it.
-    for (int quiet = 0; quiet < 3 && clock.now() < deadline;) {
+    int quiet = 0;
+    EXPECT_TRUE(wait([&] {
         const auto left = marked();
         quiet = left.empty() ? quiet + 1 : 0;
         for (const auto pid : left) ::kill(static_cast<pid_t>(pid), SIGKILL);
-        if (left.empty()) ::usleep(2000);
-    }
-    EXPECT_TRUE(marked().empty());
+        return quiet == 3;
+    }));
     std::uint64_t hash = 14695981039346656037ULL;
     for (const char c : fs::canonical(dir_).string() + "/run")
         hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;

@@ -41,7 +41,7 @@ UNREAL = {("supervisor", "splice", "EAGAIN"), ("supervisor", "write", "EAGAIN"),
           *(("supervisor", "sendmsg", e) for e in ("EIO", "ENOSPC", "EMFILE"))}
 # Points that were broken once; a sample always has them.
 ALWAYS = ("keeper:recvmsg:28:kill", "keeper:write:1:kill", "keeper:write:2:kill", "keeper:sendmsg:22:kill", "supervisor:epoll_ctl:1:kill",
-          "supervisor:renameat:1:kill", "supervisor:splice:1:kill")
+          "supervisor:renameat:1:kill", "supervisor:splice:1:kill", "supervisor:recvmsg:33:ENOSPC", "supervisor:recvmsg:30:ENOMEM")
 EXITS = 3  # times that the unit `exits` ends by itself
 CODE = 7
 

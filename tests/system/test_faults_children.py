@@ -62,6 +62,17 @@ def test_the_last_words_of_a_shutdown_are_written_by_however_slow_a_disk(fleet):
     assert not [n for n in names if b"last words" not in fleet.log_text(n)]
 
 
+def test_a_shutdown_says_what_its_disk_did_not_take_and_ends(fleet):
+    say = "trap 'echo last words; exit 0' TERM; echo up; while :; do sleep 0.05; done"
+    fleet.write(f"[unit.web]\ncommand = {toml(['/bin/sh', '-c', say])}\n{FAST}")
+    start_traced(fleet, "-f --seccomp-bpf -e trace=splice -e inject=splice:delay_enter=4500000:when=3+", "supervisor")
+    fleet.wait_for(lambda: b"up" in fleet.log_text("web"), "the first words", 30)
+    fleet.keeper.terminate()
+    fleet.keeper.wait(20)
+    said = fleet.output.read_text()
+    assert f"cannot write the last output of the daemons to {fleet.log_dir} within 3 s" in said
+
+
 @root
 def test_a_refused_change_of_user_never_execs(fleet):
     fleet.write(fleet.unit("web", keys=FAST + 'user = "nobody"'))

@@ -3,6 +3,7 @@ import os
 import pwd
 import signal
 import subprocess
+import time
 
 from conftest import FAST
 
@@ -88,8 +89,9 @@ def test_a_reload_that_is_asked_for_while_run_begins_ends_nothing(fleet):
     idle = "".join(fleet.unit(f"idle{i}", keys="autostart = false\n") for i in range(300))  # so that the beginning takes a while
     fleet.write(fleet.unit("web") + idle)
     fleet.start(wait=False)
+    end = time.monotonic() + 20
     while not fleet.run_dir.exists():  # the configuration is read, the keeper is not there yet
-        assert fleet.keeper.poll() is None
+        assert fleet.keeper.poll() is None and time.monotonic() < end
     fleet.keeper.send_signal(signal.SIGHUP)
     fleet.wait_for(fleet.answers, "an answer", 20)
     fleet.wait_healthy("web")

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <csignal>
+#include <poll.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -58,9 +59,12 @@ TEST_F(LagMeterTest, APauseInAWaitForADescriptorThatIsNewIs) {
     const pid_t self = getpid();
     const pid_t helper = fork();
     if (helper == 0) {
-        usleep(100'000);
+        // The length of the pause is the point; a parent that dies ends it.
+        close(ends[1]);
+        pollfd parent{ends[0], POLLIN, 0};
+        poll(&parent, 1, 100);
         kill(self, SIGSTOP);
-        usleep(1'600'000);
+        poll(&parent, 1, 1600);
         kill(self, SIGCONT);
         _exit(0);
     }
